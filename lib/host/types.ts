@@ -1,0 +1,77 @@
+// What berth may do to a machine, as types: commands as data, the eyes (Look) and the hands (Host).
+// Owns no behaviour. Every other part of lib speaks to a machine only through these.
+
+/** One external command, as data. Never a shell string. */
+export interface Command {
+  /** The program and its arguments; the program is looked up on the fixed PATH. */
+  readonly argv: readonly string[];
+  /** Text given on standard input; none means /dev/null. */
+  readonly input?: string;
+  /** A network namespace to run in, as a path such as `/proc/123/ns/net`. */
+  readonly netns?: string;
+  /** Exit codes that count as success. @default {[0]} */
+  readonly okExit?: readonly number[];
+  /** Milliseconds before the command and its process group are killed. @default {60000} */
+  readonly timeoutMs?: number;
+  /** Variables added to the fixed environment (`LC_ALL=C`, PATH). Never secrets that argv may show. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What a command said. */
+export interface Output {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly ms: number;
+}
+
+/** What stands at a path. Symbolic links are not followed. */
+export interface FileStat {
+  readonly kind: "file" | "directory" | "link" | "socket" | "other";
+  /** Permission bits, such as 0o644. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+}
+
+/**
+ * The eyes of a plan: no exec, no write.
+ *
+ * `query` only accepts commands of an allow-list (program, subcommand, no forbidden flag) and throws a
+ * `BerthError` with code `look-refused` on anything else, before the command starts.
+ */
+export interface Look {
+  query(command: Command): Promise<Output>;
+  /** The file's text, or null where there is none. */
+  readText(path: string): Promise<string | null>;
+  /** Names in a directory, sorted, or null where there is none. */
+  list(path: string): Promise<readonly string[] | null>;
+  stat(path: string): Promise<FileStat | null>;
+  /** The target of a symbolic link, or null. */
+  readLink(path: string): Promise<string | null>;
+}
+
+/** The hands: everything of Look, and change. */
+export interface Host extends Look {
+  exec(command: Command): Promise<Output>;
+  /** Writes atomically: temporary file, fsync, rename, fsync of the directory. Parents are made (0755). */
+  writeText(path: string, text: string, options?: { mode?: number }): Promise<void>;
+  /** Removes a file, an empty directory or a link. Does nothing where there is none. */
+  remove(path: string): Promise<void>;
+  /** Makes a directory with its parents. Does nothing where it exists, save setting the mode. */
+  makeDirectory(path: string, options?: { mode?: number }): Promise<void>;
+  /** Appends a line and fsyncs (the journal's own). Makes the file 0600. */
+  appendText(path: string, text: string): Promise<void>;
+  /**
+   * Takes an exclusive lock that the kernel releases when this process dies (flock on our own descriptor).
+   *
+   * @throws {BerthError} code `locked`, with the holder where known, when not had within `waitMs`.
+   */
+  lock(path: string, options?: { waitMs?: number }): Promise<Lock>;
+}
+
+export interface Lock {
+  readonly path: string;
+  release(): Promise<void>;
+}
