@@ -40,7 +40,12 @@ export interface Container {
   readonly resolvConfPath: string;
   readonly logPath: string;
   readonly hostname: string;
-  readonly networks: Readonly<Record<string, { readonly networkId: string; readonly address: string; readonly mac: string; readonly gateway: string }>>;
+  readonly networks: Readonly<
+    Record<
+      string,
+      { readonly networkId: string; readonly address: string; readonly mac: string; readonly gateway: string }
+    >
+  >;
   /** The whole answer, for what is not typed. */
   readonly raw: unknown;
 }
@@ -51,8 +56,15 @@ export interface Network {
   readonly driver: string;
   readonly options: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  readonly subnets: readonly { readonly subnet: string; readonly gateway: string; readonly ipRange: string; readonly aux: Readonly<Record<string, string>> }[];
-  readonly containers: Readonly<Record<string, { readonly name: string; readonly address: string; readonly mac: string }>>;
+  readonly subnets: readonly {
+    readonly subnet: string;
+    readonly gateway: string;
+    readonly ipRange: string;
+    readonly aux: Readonly<Record<string, string>>;
+  }[];
+  readonly containers: Readonly<
+    Record<string, { readonly name: string; readonly address: string; readonly mac: string }>
+  >;
 }
 
 /** An event of the stream, normalised over API versions (1.52 dropped `status`, `id`, `from`). */
@@ -95,11 +107,18 @@ export interface Docker {
   ping(options?: CallOptions): Promise<boolean>;
   /** `/info`, untyped. */
   info(options?: CallOptions): Promise<Record<string, unknown>>;
-  listContainers(filter?: { label?: string; all?: boolean }, options?: CallOptions): Promise<readonly ContainerSummary[]>;
+  listContainers(
+    filter?: { label?: string; all?: boolean },
+    options?: CallOptions,
+  ): Promise<readonly ContainerSummary[]>;
   /** Null where there is none. By id or name. */
   inspectContainer(ref: string, options?: CallOptions): Promise<Container | null>;
   /** Body as in the Engine API's /containers/create; answers with the id. */
-  createContainer(name: string, body: Record<string, unknown>, options?: CallOptions): Promise<{ id: string; warnings: readonly string[] }>;
+  createContainer(
+    name: string,
+    body: Record<string, unknown>,
+    options?: CallOptions,
+  ): Promise<{ id: string; warnings: readonly string[] }>;
   /** False when it was running already (304). */
   startContainer(ref: string, options?: CallOptions): Promise<boolean>;
   /** False when it was stopped already (304). Waits `graceSeconds` before the kill (default: the container's own, 10). */
@@ -107,28 +126,44 @@ export interface Docker {
   killContainer(ref: string, signal?: string, options?: CallOptions): Promise<void>;
   restartContainer(ref: string, options?: CallOptions & { graceSeconds?: number }): Promise<void>;
   /** False where there was none. */
-  removeContainer(ref: string, options?: CallOptions & { force?: boolean; volumes?: boolean }): Promise<boolean>;
+  removeContainer(
+    ref: string,
+    options?: CallOptions & { force?: boolean; volumes?: boolean },
+  ): Promise<boolean>;
   updateRestartPolicy(ref: string, policy: string, options?: CallOptions): Promise<void>;
   listNetworks(options?: CallOptions): Promise<readonly Network[]>;
   inspectNetwork(ref: string, options?: CallOptions): Promise<Network | null>;
   createNetwork(body: Record<string, unknown>, options?: CallOptions): Promise<{ id: string }>;
   removeNetwork(ref: string, options?: CallOptions): Promise<boolean>;
-  inspectImage(ref: string, options?: CallOptions): Promise<{ id: string; config: Record<string, unknown> } | null>;
+  inspectImage(
+    ref: string,
+    options?: CallOptions,
+  ): Promise<{ id: string; config: Record<string, unknown> } | null>;
   pullImage(ref: string, onProgress?: (line: string) => void, options?: CallOptions): Promise<void>;
   /** Runs to the end and collects. Killed inside the container when the signal aborts. */
-  exec(ref: string, argv: readonly string[], options?: CallOptions & { input?: Uint8Array; user?: string; tty?: boolean }): Promise<ExecResult>;
+  exec(
+    ref: string,
+    argv: readonly string[],
+    options?: CallOptions & { input?: Uint8Array; user?: string; tty?: boolean },
+  ): Promise<ExecResult>;
   /** Streams both ways until the command ends; answers with its exit code. stdin's end reaches the command. */
   execStream(
     ref: string,
     argv: readonly string[],
-    io: { stdin?: AsyncIterable<Uint8Array>; stdout: (chunk: Uint8Array) => void; stderr: (chunk: Uint8Array) => void },
+    io: {
+      stdin?: AsyncIterable<Uint8Array>;
+      stdout: (chunk: Uint8Array) => void;
+      stderr: (chunk: Uint8Array) => void;
+    },
     options?: CallOptions & { user?: string; tty?: boolean },
   ): Promise<number>;
   /**
    * Follows events for ever: subscribes, then says `connected` and `resync`; notices a dead daemon by /_ping on
    * another connection; reconnects with back-off and jitter; never throws; ends when the signal aborts.
    */
-  follow(options: { signal: AbortSignal; since?: string; types?: readonly string[]; clock?: Clock }): AsyncIterable<Followed>;
+  follow(
+    options: { signal: AbortSignal; since?: string; types?: readonly string[]; clock?: Clock },
+  ): AsyncIterable<Followed>;
   close(): Promise<void>;
 }
 
