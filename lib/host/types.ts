@@ -35,6 +35,29 @@ export interface FileStat {
   readonly size: number;
 }
 
+/** An answer of the container engine, as it came. */
+export interface EngineAnswer {
+  readonly status: number;
+  /** Parsed JSON, or text where it is none, or null where there is nothing. */
+  readonly body: unknown;
+}
+
+/** One call of the Engine API that changes something, as data. The path has no version: "/networks/create". */
+export interface EngineRequest {
+  readonly method: "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly body?: unknown;
+  /** Statuses that count as success. @default {[200, 201, 204, 304]} */
+  readonly okStatus?: readonly number[];
+  readonly timeoutMs?: number;
+}
+
+/** The way to the engine's socket that lib/docker gives a host: lib/host itself knows no HTTP. */
+export interface EngineDoor {
+  get(path: string): Promise<EngineAnswer>;
+  call(request: EngineRequest): Promise<EngineAnswer>;
+}
+
 /**
  * The eyes of a plan: no exec, no write.
  *
@@ -50,11 +73,15 @@ export interface Look {
   stat(path: string): Promise<FileStat | null>;
   /** The target of a symbolic link, or null. */
   readLink(path: string): Promise<string | null>;
+  /** GET on the engine's socket; null where no engine answers. */
+  engine(path: string): Promise<EngineAnswer | null>;
 }
 
 /** The hands: everything of Look, and change. */
 export interface Host extends Look {
   exec(command: Command): Promise<Output>;
+  /** @throws {BerthError} code `docker` with the engine's own message on any status not wanted. */
+  engineCall(request: EngineRequest): Promise<EngineAnswer>;
   /** Writes atomically: temporary file, fsync, rename, fsync of the directory. Parents are made (0755). */
   writeText(path: string, text: string, options?: { mode?: number }): Promise<void>;
   /** Removes a file, an empty directory or a link. Does nothing where there is none. */

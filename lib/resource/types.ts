@@ -1,12 +1,13 @@
 // The words of the resource engine: what a thing is, what a difference is, what ensure promises.
-import type { Command, Look } from "../host/types.ts";
+import type { Command, EngineRequest, Look } from "../host/types.ts";
 
 /** One step that changes the machine, as data: printable, comparable, replayable. */
 export type Op =
   | { readonly run: Command }
   | { readonly write: string; readonly text: string; readonly mode?: number }
   | { readonly directory: string; readonly mode?: number }
-  | { readonly remove: string };
+  | { readonly remove: string }
+  | { readonly engine: EngineRequest };
 
 /**
  * `safe`: nobody notices. `disruptive`: something running is restarted or loses traffic.
