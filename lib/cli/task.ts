@@ -24,6 +24,12 @@ export interface TaskContext<Options> {
   docker(): Promise<Docker>;
   /** Aborted by SIGINT and SIGTERM. Undo must not be given it. */
   readonly signal: AbortSignal;
+  /** The directory of the configuration: /etc/berth, or what --config says. */
+  readonly configDirectory: string;
+  /** True with --json: a task that streams writes one JSON object a line. */
+  readonly json: boolean;
+  /** Tells what is being done now ("Pulling debian:12"); shown when it takes over a second. "" ends it. */
+  progress(text: string): void;
   /** The result: `data` for --json, `text` (or a table) for people. Called at most once, at the end. */
   output(data: unknown, text?: string): void;
   /** Sets the exit code of a run that did not fail (2: differences found). */
@@ -41,6 +47,8 @@ export interface Task<Schema extends GenericSchema = GenericSchema> {
   readonly args?: readonly string[];
   /** Words that complete the arguments: "vnodes", "tasks", "files". */
   readonly completes?: "vnodes" | "tasks" | "files";
+  /** Options end at the first argument; what follows belongs to it: `berth run NAME --its-own`. */
+  readonly passThrough?: boolean;
   /** True when it may change the machine: gets --dry-run. */
   readonly changes?: boolean;
   /** Not shown in help. */

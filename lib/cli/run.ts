@@ -1,0 +1,280 @@
+// The command line from argv to exit code: find the task, read its options, run it, tell what came of it.
+// Sets process.exitCode and never ends the process: process.exit would cut a large output to a pipe at 64 KiB.
+import process from "node:process";
+import { BerthError } from "../log/error.ts";
+import { createSession, type Settings } from "./context.ts";
+import { nearest } from "./nearest.ts";
+import { CONFIG_DIRECTORY, GLOBAL_OPTIONS, globalOptions, schemaOptions } from "./option.ts";
+import { type Parsed, parseOptions, usageError } from "./parse.ts";
+import { createProgress } from "./progress.ts";
+import { asBerthError, changeText, errorJson, errorText, tally, tallyText } from "./report.ts";
+import type { Task } from "./task.ts";
+import { guardStreams, painter } from "./terminal.ts";
+import { childrenOf, findCommand, type Groups, type Tree } from "./tree.ts";
+
+/** All that a command line needs to know. */
+export interface Commands {
+  readonly tree: Tree;
+  readonly groups: Groups;
+}
+
+/** Runs one command line; answers when all is said and done, with process.exitCode set. Never throws. */
+export async function runCommandLine(argv: readonly string[], commands: Commands): Promise<void> {
+  const controller = new AbortController();
+  guardStreams(() => controller.abort(new Error("the reader of the output went away")));
+  cleanEnvironment();
+  const flags = roughFlags(argv);
+  try {
+    process.exitCode = await dispatch(argv, commands, controller);
+  } catch (thrown) {
+    const error = asBerthError(thrown);
+    process.exitCode = signalled(controller.signal) ?? error.exit;
+    const paint = painter(process.stderr, !flags.noColor);
+    if (flags.json) process.stdout.write(errorJson(error));
+    else process.stderr.write(errorText(error, paint, flags.verbose));
+  }
+}
+
+/**
+ * Takes out of the environment what would change how we or our children behave: zx reads ZX_*, the runtimes read
+ * BUN_* and NODE_OPTIONS, and a child berth would load a stranger's code by them.
+ */
+function cleanEnvironment(): void {
+  for (const name of Object.keys(process.env)) {
+    if (/^(ZX_|BUN_)/.test(name) || name === "NODE_OPTIONS") delete process.env[name];
+  }
+}
+
+/** Flags that must be known even when argv cannot be read: they say how the error is told. */
+function roughFlags(argv: readonly string[]): { json: boolean; noColor: boolean; verbose: boolean } {
+  const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  return {
+    json: own.includes("--json"),
+    noColor: own.includes("--no-color"),
+    verbose: own.includes("--verbose") || own.includes("-v"),
+  };
+}
+
+async function dispatch(
+  argv: readonly string[],
+  commands: Commands,
+  controller: AbortController,
+): Promise<number> {
+  const { tree, groups } = commands;
+  if (argv[0] === "--version" || argv[0] === "-V") {
+    return await dispatch(["version", ...argv.slice(1)], commands, controller);
+  }
+  if (argv[0] === "help") return await dispatch([...argv.slice(1), "--help"], commands, controller);
+  const { words, rest } = splitWords(argv, tree);
+  const found = findCommand(tree, words);
+  if (found.kind === "unknown") throw await unknownCommand(tree, found.path, found.word);
+  if (found.kind === "group") {
+    const name = found.path === "" ? "berth" : `berth ${found.path}`;
+    const { values } = await parseOptions(rest, GLOBAL_OPTIONS, name);
+    const { groupHelp } = await import("./help.ts");
+    const stream = values.help ? process.stdout : process.stderr;
+    stream.write(groupHelp(tree, groups, found.path, GLOBAL_OPTIONS, painter(stream, !values.noColor)));
+    return values.help ? 0 : 64;
+  }
+  const { default: declared } = await found.entry.load();
+  return await runTask(found.path, declared, rest, controller);
+}
+
+/** The command's words, and argv without them. Options may stand before and between the words. */
+export function splitWords(
+  argv: readonly string[],
+  tree: Tree,
+): { words: readonly string[]; rest: readonly string[] } {
+  const words: string[] = [];
+  const rest: string[] = [];
+  let index = 0;
+  for (; index < argv.length; index++) {
+    const token = argv[index]!;
+    if (token === "--" || findCommand(tree, words).kind === "task") break;
+    if (token.startsWith("-") && token !== "-") {
+      rest.push(token);
+      // The one global option with a value.
+      if (token === "--config" && index + 1 < argv.length) rest.push(argv[++index]!);
+    } else words.push(token);
+  }
+  return { words, rest: [...rest, ...argv.slice(index)] };
+}
+
+async function unknownCommand(tree: Tree, group: string, word: string): Promise<BerthError> {
+  const command = group === "" ? "berth" : `berth ${group}`;
+  const near = await nearest(word, childrenOf(tree, group));
+  return usageError(command, [{
+    message: `There is no command "${word}"`,
+    next: near === undefined
+      ? `Run "${command} --help" for all of them`
+      : `Did you mean "${command} ${near}"?`,
+  }]);
+}
+
+async function runTask(
+  path: string,
+  declared: Task,
+  argv: readonly string[],
+  controller: AbortController,
+): Promise<number> {
+  const command = `berth ${path}`;
+  const own = schemaOptions(declared.options);
+  const global = globalOptions(declared.changes === true);
+  const parsed = await parseOptions(argv, [...own, ...global], command, declared.passThrough);
+  if (parsed.values.help) {
+    const { taskHelp } = await import("./help.ts");
+    process.stdout.write(
+      taskHelp(path, declared, own, global, painter(process.stdout, !parsed.values.noColor)),
+    );
+    return 0;
+  }
+  checkArgs(declared.args ?? [], parsed.args, command);
+  const settings: Settings = {
+    mode: parsed.values.dryRun ? "plan" : "apply",
+    json: parsed.values.json === true,
+    verbose: parsed.values.verbose === true,
+    quiet: parsed.values.quiet === true,
+    configDirectory: String(parsed.values.config ?? CONFIG_DIRECTORY),
+  };
+  const options = await validate(declared, parsed, own.map(({ key }) => key), command);
+  return await execute(
+    declared,
+    { settings, options, args: parsed.args, colour: !parsed.values.noColor },
+    controller,
+  );
+}
+
+async function execute(
+  declared: Task,
+  { settings, options, args, colour }: {
+    settings: Settings;
+    options: unknown;
+    args: readonly string[];
+    colour: boolean;
+  },
+  controller: AbortController,
+): Promise<number> {
+  const progress = createProgress({ quiet: settings.quiet || settings.json });
+  const paint = painter(process.stdout, colour);
+  const session = createSession({
+    settings,
+    options,
+    args,
+    signal: controller.signal,
+    progress,
+    onChange(change) {
+      if (settings.json || settings.quiet) return;
+      progress.clear();
+      process.stdout.write(`${changeText(change, paint)}\n`);
+    },
+  });
+  const release = catchSignals(controller);
+  try {
+    await declared.run(session.context);
+  } finally {
+    progress.stop();
+    release();
+    await session.close();
+  }
+  const result = session.result();
+  const { changes } = session.context;
+  const counts = tally(changes, session.unchanged());
+  if (settings.json) {
+    const data = result?.data ?? {};
+    const whole = declared.changes
+      ? { ...(Array.isArray(data) ? { result: data } : data as object), changes, ...counts }
+      : data;
+    process.stdout.write(`${JSON.stringify(whole)}\n`);
+  } else {
+    if (result?.text !== undefined && result.text !== "") {
+      process.stdout.write(`${result.text.replace(/\n$/, "")}\n`);
+    }
+    if (declared.changes && !settings.quiet && changes.length + counts.unchanged > 0) {
+      process.stdout.write(`${tallyText(counts, settings.mode === "plan")}\n`);
+    }
+  }
+  return session.exitCode() ?? signalled(controller.signal) ?? 0;
+}
+
+function checkArgs(names: readonly string[], args: readonly string[], command: string): void {
+  const needed = names.filter((name) => !name.startsWith("["));
+  const endless = names.some((name) => name.includes("..."));
+  const shape = names.length === 0 ? "no arguments" : names.join(" ");
+  const found = args.length === 0 ? "nothing" : args.map((arg) => JSON.stringify(arg)).join(" ");
+  if (args.length < needed.length) {
+    throw usageError(command, [{
+      message: `Argument ${needed[args.length]} is missing`,
+      found,
+      wanted: shape,
+    }]);
+  }
+  if (!endless && args.length > names.length) {
+    throw usageError(command, [{
+      message: `Argument "${args[names.length]}" is one too many`,
+      found,
+      wanted: shape,
+    }]);
+  }
+}
+
+async function validate(
+  declared: Task,
+  parsed: Parsed,
+  keys: readonly string[],
+  command: string,
+): Promise<unknown> {
+  if (declared.options === undefined) return {};
+  const { safeParse } = await import("valibot");
+  const given = Object.fromEntries(Object.entries(parsed.values).filter(([key]) => keys.includes(key)));
+  const result = safeParse(declared.options, given);
+  if (result.success) return result.output;
+  const options = schemaOptions(declared.options);
+  throw usageError(
+    command,
+    result.issues.map((issue) => {
+      const key = issue.path?.[0]?.key;
+      const flag = `--${options.find((option) => option.key === key)?.flag ?? String(key)}`;
+      return issue.received === "undefined"
+        ? {
+          path: flag,
+          message: `Option "${flag}" is required`,
+          found: "nothing",
+          wanted: issue.expected ?? "a value",
+        }
+        : {
+          path: flag,
+          message: `Option "${flag}": ${issue.message}`,
+          found: issue.received,
+          wanted: issue.expected ?? undefined,
+        };
+    }),
+  );
+}
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** The first signal aborts the task, which then cleans up; the second ends the process at once. */
+function catchSignals(controller: AbortController): () => void {
+  const handlers = Object.entries(SIGNALS).map(([name, code]) => {
+    const handler = () => {
+      if (signalled(controller.signal) !== undefined) process.exit(code);
+      controller.abort(new Signalled(name, code));
+    };
+    process.on(name, handler);
+    return () => process.off(name, handler);
+  });
+  return () => handlers.forEach((off) => off());
+}
+
+class Signalled extends Error {
+  readonly exit: number;
+  constructor(name: string, exit: number) {
+    super(`Stopped by ${name}`);
+    this.name = "Signalled";
+    this.exit = exit;
+  }
+}
+
+function signalled(signal: AbortSignal): number | undefined {
+  return signal.reason instanceof Signalled ? signal.reason.exit : undefined;
+}

@@ -1,0 +1,53 @@
+// The process's streams: what may be coloured, and what happens when a reader goes away.
+// Owns no content. Colours: only on a terminal, without NO_COLOR and without --no-color.
+import process from "node:process";
+
+/** How text is painted. */
+export interface Paint {
+  bold(text: string): string;
+  dim(text: string): string;
+  red(text: string): string;
+  green(text: string): string;
+  yellow(text: string): string;
+  cyan(text: string): string;
+}
+
+/** A painter for a stream; a plain one when it is no terminal or colours are not wanted. */
+export function painter(stream: { readonly isTTY?: boolean }, wanted = true): Paint {
+  // An empty NO_COLOR counts as none (no-color.org). TERM=dumb cannot show any.
+  const on = wanted && stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+  const paint = (code: number, end: number) => (text: string) =>
+    on ? `\x1b[${code}m${text}\x1b[${end}m` : text;
+  return {
+    bold: paint(1, 22),
+    dim: paint(2, 22),
+    red: paint(31, 39),
+    green: paint(32, 39),
+    yellow: paint(33, 39),
+    cyan: paint(36, 39),
+  };
+}
+
+/**
+ * Keeps a reader that goes away (`berth events | head -1`) from becoming a fault: tells, and is quiet.
+ * Without a handler the runtimes throw EPIPE as an uncaught error.
+ */
+export function guardStreams(onGone: () => void): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED") onGone();
+      else throw error;
+    });
+  }
+}
+
+/**
+ * Control characters of untrusted text (all but newline) made visible, so that a name cannot drive the operator's
+ * terminal.
+ */
+export function harmless(text: string): string {
+  return text.replace(
+    /\p{Cc}/gu,
+    (char) => char === "\n" ? char : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
