@@ -79,7 +79,14 @@ export interface Look {
 
 /** The hands: everything of Look, and change. */
 export interface Host extends Look {
-  exec(command: Command): Promise<Output>;
+  /**
+   * Runs a command that may change the machine.
+   *
+   * @param options.signal kills the command when aborted; null: never (roll-backs). Default: the host's own.
+   * @throws {BerthError} code `missing` (no such program), `command-failed` (exit not in okExit, or too slow),
+   * `interrupted` (aborted).
+   */
+  exec(command: Command, options?: { signal?: AbortSignal | null }): Promise<Output>;
   /** @throws {BerthError} code `docker` with the engine's own message on any status not wanted. */
   engineCall(request: EngineRequest): Promise<EngineAnswer>;
   /** Writes atomically: temporary file, fsync, rename, fsync of the directory. Parents are made (0755). */

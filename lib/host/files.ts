@@ -1,0 +1,148 @@
+// Files as berth reads and writes them: absent is null, writing is atomic and skipped when nothing would change.
+// Knows nothing of what stands in them.
+import { constants, type Stats } from "node:fs";
+import * as fs from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { BerthError } from "../log/error.ts";
+import type { FileStat } from "./types.ts";
+
+const DEFAULT_FILE_MODE = 0o644;
+const DEFAULT_DIRECTORY_MODE = 0o755;
+let temporaries = 0;
+
+/** The value, or null where the path (or a part of it) does not exist. */
+async function orNull<T>(reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const code = (error as { code?: string }).code;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** The file's text, or null where there is none. Follows links. */
+export function readText(path: string): Promise<string | null> {
+  return orNull(fs.readFile(path, "utf8"));
+}
+
+/** Names in a directory, sorted by code point, or null where there is none. */
+export async function list(path: string): Promise<readonly string[] | null> {
+  const names = await orNull(fs.readdir(path));
+  return names === null ? null : names.sort();
+}
+
+/** What stands at a path, or null. Does not follow a link. */
+export async function stat(path: string): Promise<FileStat | null> {
+  const found = await orNull(fs.lstat(path));
+  if (found === null) return null;
+  return { kind: kindOf(found), mode: found.mode & 0o7777, uid: found.uid, gid: found.gid, size: found.size };
+}
+
+function kindOf(found: Stats): FileStat["kind"] {
+  if (found.isFile()) return "file";
+  if (found.isDirectory()) return "directory";
+  if (found.isSymbolicLink()) return "link";
+  return found.isSocket() ? "socket" : "other";
+}
+
+/** The target of a symbolic link, or null where there is none or something else. */
+export async function readLink(path: string): Promise<string | null> {
+  try {
+    return await orNull(fs.readlink(path));
+  } catch (error) {
+    if ((error as { code?: string }).code === "EINVAL") return null;
+    throw error;
+  }
+}
+
+/**
+ * Writes atomically: temporary file beside it, fsync, rename, fsync of the directory. Makes parents (0755).
+ * Keeps the owner, and the mode unless one is given (a new file: 0644). Writes through a symbolic link.
+ * Does nothing if bytes and mode are already so. Files of /proc and /sys are written in place: they know no rename.
+ */
+export async function writeText(path: string, text: string, options: { mode?: number } = {}): Promise<void> {
+  if (/^\/(proc|sys)\//.test(path)) return await fs.writeFile(path, text);
+  const target = (await orNull(fs.realpath(path))) ?? path;
+  const found = await stat(target);
+  if (found !== null && found.kind !== "file") {
+    throw new BerthError({
+      code: "refused",
+      object: `file ${path}`,
+      message: `Cannot write "${path}": found a ${found.kind}, wanted a file`,
+      next: `Move "${path}" away`,
+    });
+  }
+  const mode = options.mode ?? found?.mode ?? DEFAULT_FILE_MODE;
+  if (found !== null && found.mode === mode && (await readText(target)) === text) return;
+  const directory = dirname(target);
+  await makeDirectory(directory);
+  const temporary = `${directory}/.${basename(target)}.berth-${process.pid}-${++temporaries}`;
+  try {
+    const handle = await fs.open(temporary, "wx", 0o600);
+    try {
+      await handle.writeFile(text);
+      if (found !== null) await handle.chown(found.uid, found.gid);
+      await handle.chmod(mode);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await fs.rename(temporary, target);
+  } catch (error) {
+    await fs.rm(temporary, { force: true });
+    throw error;
+  }
+  await syncDirectory(directory);
+}
+
+/** Removes a file, an empty directory or a link. Does nothing where there is none. */
+export async function remove(path: string): Promise<void> {
+  const found = await stat(path);
+  if (found === null) return;
+  try {
+    await (found.kind === "directory" ? fs.rmdir(path) : fs.unlink(path));
+  } catch (error) {
+    if (isGone(error)) return;
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Makes a directory with its parents (0755). Does nothing if it exists, save setting the mode where one is given. */
+export async function makeDirectory(path: string, options: { mode?: number } = {}): Promise<void> {
+  const made = await fs.mkdir(path, { recursive: true, mode: DEFAULT_DIRECTORY_MODE });
+  // A directory of a given mode is set by chmod: mkdir's mode is cut by the umask, and absent for existing ones.
+  if (options.mode !== undefined) await fs.chmod(path, options.mode);
+  if (made !== undefined) await syncDirectory(dirname(made));
+}
+
+/** Appends and fsyncs; a new file is 0600 and its directory is fsynced too. The directory must exist. */
+export async function appendText(path: string, text: string): Promise<void> {
+  const isNew = (await stat(path)) === null;
+  const handle = await fs.open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  if (isNew) await syncDirectory(dirname(path));
+}
+
+/** Makes a rename or a new name in the directory survive a power cut. */
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await fs.open(path, "r");
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some file systems (FUSE, overlay on odd lowers) refuse to fsync a directory: nothing more can be done there.
+    if (!["EINVAL", "ENOTSUP", "EBADF"].includes((error as { code?: string }).code ?? "")) throw error;
+  } finally {
+    await handle.close();
+  }
+}

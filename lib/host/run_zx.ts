@@ -1,0 +1,34 @@
+// The ordinary runner: zx starts and quotes, run.ts follows the child. zx is loaded at the first command, so that
+// what never runs one (or uses the lean runner) does not pay for it.
+import { commandInterrupted, environmentOf, startedArgv } from "./command.ts";
+import { collect, type Runner } from "./run.ts";
+
+/** Starts a command by zx. Every setting is given here: ZX_* variables of a root's shell must not change it. */
+export const runZx: Runner = async (command, options = {}) => {
+  const { $, quote } = await import("zx/core");
+  const argv = startedArgv(command);
+  if (options.signal?.aborted) throw commandInterrupted(command);
+  const started = performance.now();
+  const running = $({
+    cwd: "/",
+    env: environmentOf(command),
+    // dash silently corrupts zx's $'…' quoting.
+    shell: "/bin/bash",
+    prefix: "",
+    postfix: "",
+    quote,
+    detached: true,
+    nothrow: true,
+    verbose: false,
+    quiet: true,
+    halt: false,
+    preferLocal: false,
+    stdio: [command.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    // `exec`: the program itself leads the process group, and its exit code and signals are its own.
+  })`exec ${[...argv]}`;
+  // Its own end (it may be rejected by a killed group) is of no interest: `collect` follows the child.
+  running.catch(() => {});
+  const child = running.child;
+  if (child === undefined) throw new Error("zx did not start the command");
+  return await collect(child, command, started, options);
+};
