@@ -88,7 +88,12 @@ export type Followed =
   | { readonly kind: "disconnected"; readonly reason: string; readonly retryMs: number };
 
 export interface CallOptions {
-  /** @default {30000} */
+  /**
+   * Milliseconds for the whole call; 0 is for ever. For streams (pull, load, import, exec) the time between two
+   * signs of life.
+   *
+   * @default {30000, or what the endpoint's table entry says}
+   */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -99,10 +104,58 @@ export interface ExecResult {
   readonly stderr: Uint8Array;
 }
 
+/** What `waitContainer` waits for. */
+export type WaitCondition = "not-running" | "next-exit" | "removed";
+
+export interface ImageSummary {
+  readonly id: string;
+  /** "busybox:latest"; [] for an image without a name. */
+  readonly tags: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly size: number;
+}
+
+/** What a stream of a container is given and where its output goes. */
+export interface StreamIo {
+  readonly stdin?: AsyncIterable<Uint8Array>;
+  readonly stdout: (chunk: Uint8Array) => void | Promise<void>;
+  readonly stderr: (chunk: Uint8Array) => void | Promise<void>;
+  /** Called once the stream stands, with the way to resize a terminal. */
+  readonly onReady?: (resize: (columns: number, rows: number) => Promise<void>) => void;
+}
+
+/** A call as data. The path has no version. */
+export interface RawRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+}
+
+export interface RawAnswer {
+  readonly status: number;
+  /** Parsed JSON, or text where it is none, or null where there is nothing. */
+  readonly body: unknown;
+}
+
+/** How a client is made. */
+export interface DockerOptions {
+  /** Path of the engine's unix socket. */
+  readonly socket: string;
+  /**
+   * Kills a process of this machine by its pid (SIGKILL). Given an aborted exec's process: the engine does not end
+   * it by itself. Without it such a process runs on.
+   */
+  readonly kill?: (pid: number) => void | Promise<void>;
+  /** @default {the system's} */
+  readonly clock?: Clock;
+}
+
 /** The Engine, over its unix socket. Every method throws `BerthError` code `docker` with Docker's own message. */
 export interface Docker {
   readonly socket: string;
-  version(options?: CallOptions): Promise<EngineVersion>;
+  /** Asked once and kept; asked again after a lost connection, or with `fresh`. */
+  version(options?: CallOptions & { fresh?: boolean }): Promise<EngineVersion>;
   /** True when `/_ping` answers 200 within the time. */
   ping(options?: CallOptions): Promise<boolean>;
   /** `/info`, untyped. */
@@ -130,16 +183,54 @@ export interface Docker {
     ref: string,
     options?: CallOptions & { force?: boolean; volumes?: boolean },
   ): Promise<boolean>;
+  renameContainer(ref: string, name: string, options?: CallOptions): Promise<void>;
+  /** Answers with the exit code. No deadline unless given. @default {"not-running"} */
+  waitContainer(ref: string, condition?: WaitCondition, options?: CallOptions): Promise<number>;
+  /** What the container wrote so far, the streams apart (all is stdout with a terminal). */
+  containerLogs(
+    ref: string,
+    options?: CallOptions & { since?: string; tail?: number },
+  ): Promise<{ stdout: Uint8Array; stderr: Uint8Array }>;
+  /** Both ways to the container's first process until it ends or the signal aborts. `logs`: what was said before, too. */
+  attach(ref: string, io: StreamIo, options?: CallOptions & { logs?: boolean }): Promise<void>;
   updateRestartPolicy(ref: string, policy: string, options?: CallOptions): Promise<void>;
   listNetworks(options?: CallOptions): Promise<readonly Network[]>;
   inspectNetwork(ref: string, options?: CallOptions): Promise<Network | null>;
   createNetwork(body: Record<string, unknown>, options?: CallOptions): Promise<{ id: string }>;
+  /** False where there was none. */
   removeNetwork(ref: string, options?: CallOptions): Promise<boolean>;
+  /** `endpoint` as in the Engine API's EndpointConfig. */
+  connectNetwork(
+    network: string,
+    container: string,
+    endpoint?: Record<string, unknown>,
+    options?: CallOptions,
+  ): Promise<void>;
+  /** False where the network, the container or the connection was not there. */
+  disconnectNetwork(
+    network: string,
+    container: string,
+    options?: CallOptions & { force?: boolean },
+  ): Promise<boolean>;
+  listImages(options?: CallOptions): Promise<readonly ImageSummary[]>;
   inspectImage(
     ref: string,
     options?: CallOptions,
   ): Promise<{ id: string; config: Record<string, unknown> } | null>;
-  pullImage(ref: string, onProgress?: (line: string) => void, options?: CallOptions): Promise<void>;
+  /** `auth`: the X-Registry-Auth header, ready made. */
+  pullImage(
+    ref: string,
+    onProgress?: (line: string) => void,
+    options?: CallOptions & { auth?: string },
+  ): Promise<void>;
+  /** Loads a tar as `docker save` writes it; answers with the names or ids the engine tells. */
+  loadImage(tar: AsyncIterable<Uint8Array>, options?: CallOptions): Promise<readonly string[]>;
+  /** Makes an image of a file system's tar; answers with its id. `changes`: Dockerfile lines such as 'CMD ["/bin/sh"]'. */
+  importImage(
+    tar: AsyncIterable<Uint8Array>,
+    ref: string,
+    options?: CallOptions & { changes?: readonly string[] },
+  ): Promise<string>;
   /** Runs to the end and collects. Killed inside the container when the signal aborts. */
   exec(
     ref: string,
@@ -150,11 +241,7 @@ export interface Docker {
   execStream(
     ref: string,
     argv: readonly string[],
-    io: {
-      stdin?: AsyncIterable<Uint8Array>;
-      stdout: (chunk: Uint8Array) => void;
-      stderr: (chunk: Uint8Array) => void;
-    },
+    io: StreamIo,
     options?: CallOptions & { user?: string; tty?: boolean },
   ): Promise<number>;
   /**
@@ -162,9 +249,28 @@ export interface Docker {
    * another connection; reconnects with back-off and jitter; never throws; ends when the signal aborts.
    */
   follow(
-    options: { signal: AbortSignal; since?: string; types?: readonly string[]; clock?: Clock },
+    options: FollowOptions,
   ): AsyncIterable<Followed>;
+  /** Any call, by its path without a version; any status is an answer. For what has no method of its own. */
+  raw(request: RawRequest, options?: CallOptions): Promise<RawAnswer>;
   close(): Promise<void>;
+}
+
+/** How events are followed. */
+export interface FollowOptions {
+  readonly signal: AbortSignal;
+  /** Nanoseconds since the epoch as a decimal string: events from then on, as far as the engine keeps them. @default {now} */
+  readonly since?: string;
+  /** @default {["container", "network", "daemon"]} */
+  readonly types?: readonly string[];
+  /** @default {the client's} */
+  readonly clock?: Clock;
+  /** Events kept for a slow consumer before they are dropped for a `resync`. @default {1024, as many as the engine's own} */
+  readonly buffer?: number;
+  /** Milliseconds between two looks whether the engine still lives. @default {10000} */
+  readonly pingMs?: number;
+  /** 0 up to 1, for the jitter of the back-off. @default {Math.random} */
+  readonly random?: () => number;
 }
 
 /** Time, injected wherever it matters. */
