@@ -1,0 +1,151 @@
+// What berth's own nftables tables say: NAT of the control network, isolation between networks, the allow-list of
+// control ports, and the wall between lans and host. Pure. Elements of the sets are the gate's and the watch's.
+import type { NftTable } from "./nft_table.ts";
+
+/** The table that holds the control allow-list, for `add element bridge berth …`. */
+export const CONTROL_TABLE = { family: "bridge", name: "berth" } as const;
+
+/**
+ * Sets of the control allow-list. A vnode's port on the control bridge is registered by adding to both:
+ * `ports` takes `PORT . MAC . ADDRESS` (IPv4), `names` takes `PORT`; add to `ports` first, delete from it last.
+ */
+export const CONTROL_SETS = { ports: "control_ports", names: "control_names" } as const;
+
+/** What the tables are made from. Subnets are network addresses with prefix length. */
+export interface FirewallFacts {
+  /** Name of the control bridge. */
+  readonly controlBridge: string;
+  /** Subnet of the control network. */
+  readonly controlSubnet: string;
+  /** Masquerade what leaves the control network. */
+  readonly nat: boolean;
+  /** Destinations reached from control addresses without masquerading. */
+  readonly routable: readonly string[];
+  /** Subnet of docker0. */
+  readonly dockerSubnet: string;
+  /** False where Docker's own iptables management is on: then it masquerades docker0 itself. */
+  readonly dockerNat: boolean;
+  /** What names of host ends of lan links begin with. */
+  readonly hostEndPrefix: string;
+}
+
+/** All tables of a prepared host, in the order they are made. */
+export function firewallTables(facts: FirewallFacts): readonly NftTable[] {
+  return [bridgeTable(facts), forwardTable(facts), natTable(facts)];
+}
+
+/**
+ * The control allow-list and the lans' wall.
+ *
+ * A registered port speaks IPv4 and ARP with its own MAC and address, nothing else, and hears nobody but
+ * registered ports and the host. Rules cannot name the bridge, since `meta ibrname` is missing from some kernels
+ * (CONFIG_NFT_BRIDGE_META), so a port that is not registered is known by what it says: nothing with a control
+ * address passes a container's port (Docker names them veth…) unless that port is registered.
+ */
+function bridgeTable(facts: FirewallFacts): NftTable {
+  const names = `@${CONTROL_SETS.names}`;
+  const ports = `@${CONTROL_SETS.ports}`;
+  const subnet = facts.controlSubnet;
+  const strangers = (side: "iifname" | "oifname") =>
+    ["ip saddr", "ip daddr", "arp saddr ip", "arp daddr ip"].map((field) =>
+      `${side} "veth*" ${field} ${subnet} counter drop`
+    );
+  return {
+    ...CONTROL_TABLE,
+    sets: [
+      { name: CONTROL_SETS.ports, type: ["ifname", "ether_addr", "ipv4_addr"] },
+      { name: CONTROL_SETS.names, type: ["ifname"] },
+    ],
+    chains: [
+      {
+        name: "control_in",
+        rules: [
+          // A tag hides the real protocol from the rules below.
+          "ether type { 8021q, 8021ad } counter drop",
+          `ether type ip iifname . ether saddr . ip saddr ${ports} accept`,
+          `ether type arp arp htype 1 arp ptype ip iifname . ether saddr . arp saddr ip ${ports} ` +
+          `iifname . arp saddr ether . arp saddr ip ${ports} accept`,
+          "counter drop",
+        ],
+      },
+      { name: "control_out", rules: ["ether type { ip, arp } accept", "counter drop"] },
+      {
+        name: "prerouting",
+        hook: { type: "filter", at: "prerouting", priority: -300 },
+        rules: [`iifname ${names} goto control_in`, ...strangers("iifname")],
+      },
+      {
+        // Only here are both ports known: in postrouting a bridge tells no input port.
+        name: "forward",
+        hook: { type: "filter", at: "forward", priority: -200 },
+        rules: [`oifname ${names} iifname != ${names} counter drop`],
+      },
+      {
+        name: "postrouting",
+        hook: { type: "filter", at: "postrouting", priority: 300 },
+        rules: [`oifname ${names} goto control_out`, ...strangers("oifname")],
+      },
+      // In the bridge family's input and output the port is told, not the bridge.
+      {
+        name: "input",
+        hook: { type: "filter", at: "input", priority: -200 },
+        rules: [`iifname "${facts.hostEndPrefix}*" counter drop`],
+      },
+      {
+        name: "output",
+        hook: { type: "filter", at: "output", priority: -200 },
+        rules: [`oifname "${facts.hostEndPrefix}*" counter drop`],
+      },
+    ],
+  };
+}
+
+/** Isolation between Docker's networks and the control network, which Docker's own rules no longer give. */
+function forwardTable(facts: FirewallFacts): NftTable {
+  const control = `"${facts.controlBridge}"`;
+  const apart = ['"docker0"', '"br-*"'].flatMap((other) => [
+    `iifname ${control} oifname ${other} counter drop`,
+    `iifname ${other} oifname ${control} counter drop`,
+  ]);
+  return {
+    family: "inet",
+    name: "berth",
+    sets: [],
+    chains: [
+      {
+        // Whatever a port on the control bridge invents as a source reaches no one above the bridge either.
+        name: "prerouting",
+        hook: { type: "filter", at: "prerouting", priority: -300 },
+        rules: [
+          `iifname ${control} ip saddr != ${facts.controlSubnet} counter drop`,
+          `iifname ${control} meta nfproto ipv6 counter drop`,
+        ],
+      },
+      {
+        name: "forward",
+        hook: { type: "filter", at: "forward", priority: -5 },
+        rules: ["ct state established,related accept", ...apart],
+      },
+    ],
+  };
+}
+
+/** The founding document's NAT: none within the control network or to routable destinations, else masquerade. */
+function natTable(facts: FirewallFacts): NftTable {
+  const subnet = facts.controlSubnet;
+  const plain = [subnet, ...facts.routable].map((to) => `ip saddr ${subnet} ip daddr ${to} accept`);
+  return {
+    family: "ip",
+    name: "berth_nat",
+    sets: [],
+    chains: [{
+      name: "postrouting",
+      hook: { type: "nat", at: "postrouting", priority: 100 },
+      rules: [
+        ...plain,
+        ...(facts.nat ? [`ip saddr ${subnet} oifname != "${facts.controlBridge}" masquerade`] : []),
+        ...(facts.dockerNat ? [`ip saddr ${facts.dockerSubnet} oifname != "docker0" masquerade`] : []),
+      ],
+    }],
+  };
+}
