@@ -1,0 +1,194 @@
+// The rules of vnodes over all files: unique names, control addresses and MACs, routes that lead somewhere. Makes
+// the normal form; what was refused is told and the rest checked all the same.
+import { type Address, addressAt, controlAddress, controlMac, isWithin, ownAddressOf } from "./address.ts";
+import type { HostFacts } from "./check_host.ts";
+import type { Lan } from "./check_lans.ts";
+import { type CheckedLink, checkLink, Claims } from "./check_links.ts";
+import { Problem } from "./problem.ts";
+import type { VnodeDraft } from "./schema_vnodes.ts";
+import type { RouteSpec, VnodeSpec } from "./types.ts";
+import type { Loose, Report, Where } from "./validate.ts";
+
+/** A vnode as it was written, and where. */
+export interface FoundVnode {
+  readonly name: string;
+  readonly draft: Loose<VnodeDraft>;
+  readonly where: Where;
+}
+
+/** Checks all vnodes; the answer is only good when nothing was reported. */
+export function checkVnodes(
+  found: readonly FoundVnode[],
+  lans: ReadonlyMap<string, Lan>,
+  host: HostFacts,
+  report: Report,
+): readonly VnodeSpec[] {
+  const claims = new Claims(report);
+  const first = new Map<string, Where>();
+  const single: FoundVnode[] = [];
+  for (const vnode of found) {
+    const earlier = first.get(vnode.name);
+    if (earlier === undefined) {
+      first.set(vnode.name, vnode.where);
+      single.push(vnode);
+      continue;
+    }
+    const message = `The vnode ${vnode.name} is declared twice, first at ${earlier.file.place(earlier.path)}`;
+    report.add(
+      vnode.where,
+      new Problem(message, "a name of its own", "Rename one, or remove it"),
+      vnode.name,
+    );
+  }
+  // Written addresses first: a derived one that collides is told at the vnode that can be given another.
+  const byWritten = (a: FoundVnode, b: FoundVnode) =>
+    Number(!a.draft.control?.address) - Number(!b.draft.control?.address);
+  const controls = new Map(
+    [...single].sort(byWritten).map((vnode) => [vnode, checkControl(vnode, host, claims)]),
+  );
+  return single.map((vnode) => {
+    const { draft, name, where } = vnode;
+    const control = controls.get(vnode)!;
+    const links: CheckedLink[] = [];
+    let complete = true;
+    (draft.links ?? []).forEach((link, index) => {
+      const place = { file: where.file, path: [...where.path, "links", index] };
+      const checked = link && checkLink(link, index, name, place, lans, claims);
+      if (checked !== undefined) links.push(checked);
+      complete &&= checked !== undefined && checked.complete;
+    });
+    return {
+      name,
+      image: draft.image ?? "",
+      ...(draft.command === undefined ? {} : { command: draft.command.map((item) => item ?? "") }),
+      env: { ...draft.env } as Record<string, string>,
+      control,
+      links: links.map((link) => link.spec),
+      routes: checkRoutes(vnode, links, complete, host, report),
+      hosts: Object.fromEntries(
+        Object.entries(draft.hosts ?? {}).map(([key, value]) => [key, value?.text ?? ""]),
+      ),
+      source: where.file.place(where.path),
+    };
+  });
+}
+
+function checkControl(vnode: FoundVnode, host: HostFacts, claims: Claims): VnodeSpec["control"] {
+  const { draft, name, where } = vnode;
+  const at = (...path: string[]): Where => ({ file: where.file, path: [...where.path, ...path] });
+  const written = draft.control?.address;
+  // Refused already (the key is there, its value is not), or no control network to derive from.
+  const refused = written === undefined && draft.control !== undefined && "address" in draft.control;
+  if (draft.control === undefined || refused || host.control === undefined) return { address: "", mac: "" };
+  const { subnet, address: own } = host.control;
+  const address = written ?? controlAddress(name, subnet, own);
+  const place = written === undefined ? where : at("control", "address");
+  const next = freeControl(host, claims);
+  const wrong = isWithin(address, subnet) ? ownAddressOf(subnet, address) : "outside";
+  if (wrong === "outside") {
+    claims.report.add(
+      place,
+      new Problem("Lies outside the control network", `an address in ${subnet.text}`, next),
+      address.text,
+    );
+  } else if (wrong !== null) {
+    claims.report.add(
+      place,
+      new Problem(`Is the ${wrong} address of ${subnet.text}`, "an address within it", next),
+      address.text,
+    );
+  } else if (address.value === own.value) {
+    claims.report.add(
+      place,
+      new Problem("Is the host's own address on the control network", "another address", next),
+      address.text,
+    );
+  } else {
+    const what = written === undefined
+      ? `The control address derived from the name ${name}`
+      : `The control address ${address.text}`;
+    const hint = written === undefined && next !== undefined
+      ? next.replace("Write such as", "Set control.address, such as")
+      : next;
+    claims.claim("control", address.text, name, place, what, hint ?? "Set control.address");
+  }
+  const mac = draft.control.mac ?? controlMac(address);
+  const macPlace = draft.control.mac === undefined ? place : at("control", "mac");
+  // Where the address is taken, so is the MAC made from it: told once.
+  if (draft.control.mac !== undefined || !claims.isTaken("mac", mac)) {
+    claims.claim("mac", mac, `eth0 of ${name}`, macPlace, `The MAC ${mac}`, "Set another mac");
+  }
+  return { address: address.text, mac };
+}
+
+function freeControl(host: HostFacts, claims: Claims): string | undefined {
+  const { subnet, address: own } = host.control!;
+  for (let value = subnet.first + 2n; value < subnet.last; value++) {
+    const { text } = addressAt(4, value);
+    if (value !== own.value && !claims.isTaken("control", text)) return `Write such as "${text}"`;
+  }
+  return undefined;
+}
+
+function checkRoutes(
+  vnode: FoundVnode,
+  links: readonly CheckedLink[],
+  complete: boolean,
+  host: HostFacts,
+  report: Report,
+): RouteSpec[] {
+  const { draft, where } = vnode;
+  const routes: RouteSpec[] = [];
+  const seen = new Set<string>();
+  const near = [...links.flatMap((link) => link.near), ...(host.control ? [host.control.subnet] : [])];
+  const mine = links.flatMap((link) => link.addresses);
+  (draft.routes ?? []).forEach((route, index) => {
+    if (route === undefined) return;
+    const at = (key: string): Where => ({ file: where.file, path: [...where.path, "routes", index, key] });
+    const { to, via } = route;
+    if (to === undefined || via === undefined) return;
+    const family = to === "default" ? via.family : to.family;
+    const text = to === "default" ? "default" : to.text;
+    if (family !== via.family) {
+      report.add(
+        at("via"),
+        new Problem(
+          `Is an IPv${via.family} next hop for an IPv${family} destination`,
+          `an IPv${family} address`,
+          "Change one of them",
+        ),
+        via.text,
+      );
+    } else if (seen.has(`${family} ${text}`)) {
+      report.add(
+        at("to"),
+        new Problem("Has a route already", "one route for each destination", "Remove one"),
+        text,
+      );
+    } else if (mine.some((address) => isSame(address, via))) {
+      report.add(
+        at("via"),
+        new Problem(
+          "Is the vnode's own address",
+          "a neighbour's address",
+          "Write the address of the next hop",
+        ),
+        via.text,
+      );
+    } else if (complete && host.control && !near.some((subnet) => isWithin(via, subnet))) {
+      const wanted = `an address in ${near.slice(0, 8).map((subnet) => subnet.text).join(" or ")}`;
+      report.add(
+        at("via"),
+        new Problem("Is not reached by any link of the vnode", wanted, "Write the address of a neighbour"),
+        via.text,
+      );
+    }
+    seen.add(`${family} ${text}`);
+    routes.push({ to: text, via: via.text });
+  });
+  return routes;
+}
+
+function isSame(a: Address, b: Address): boolean {
+  return a.family === b.family && a.value === b.value;
+}

@@ -1,0 +1,59 @@
+// Finds the configuration files in a directory through Look, and has them parsed. Owns which files count.
+import { BerthError } from "../log/error.ts";
+import type { Look } from "../host/types.ts";
+import type { FileText } from "./parse.ts";
+import type { Config } from "./types.ts";
+
+/** Where to load from. */
+export interface LoadOptions {
+  readonly look: Pick<Look, "readText" | "list">;
+  /** @default {"/etc/berth"} */
+  readonly directory?: string;
+  /** Goes over `engine.root`. */
+  readonly engineRoot?: string;
+  /** Further files of vnodes, already read: they are checked together with the rest. */
+  readonly extra?: readonly FileText[];
+}
+
+const HOST_NAMES = ["host.yaml", "host.yml", "host.json"];
+
+/**
+ * Loads `host.yaml` and `vnodes.d/*` (.yaml, .yml, .json; in order of name; hidden files are left out). A directory
+ * that is empty or missing is a valid configuration: all defaults, no vnodes.
+ *
+ * @throws {BerthError} code `config` with all issues; `missing` where a file cannot be read.
+ */
+export async function loadConfig(options: LoadOptions): Promise<Config> {
+  const { look, directory = "/etc/berth", extra = [] } = options;
+  const paths = HOST_NAMES.map((name) => `${directory}/${name}`);
+  const names = (await look.list(`${directory}/vnodes.d`)) ?? [];
+  const wanted = names.filter((name) => /^[^.].*\.(yaml|yml|json)$/s.test(name)).sort();
+  paths.push(...wanted.map((name) => `${directory}/vnodes.d/${name}`));
+  const files: FileText[] = [];
+  for (const path of paths) {
+    const text = await readOrExplain(look, path);
+    if (text !== null) files.push({ path, text });
+  }
+  const { parseConfig } = await import("./parse.ts");
+  return parseConfig(
+    [...files, ...extra],
+    options.engineRoot === undefined ? {} : { engineRoot: options.engineRoot },
+  );
+}
+
+async function readOrExplain(look: LoadOptions["look"], path: string): Promise<string | null> {
+  try {
+    return await look.readText(path);
+  } catch (cause) {
+    if (cause instanceof BerthError) throw cause;
+    throw new BerthError({
+      code: "missing",
+      object: `file ${path}`,
+      message: `Cannot read the configuration file: ${
+        cause instanceof Error ? cause.message : String(cause)
+      }`,
+      next: "Make it a readable file, or remove it",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,205 @@
+// The shape of host.yaml: keys, defaults, descriptions. The reference and the JSON Schema are made from it.
+// Owns no rules between keys (check_host.ts).
+import * as v from "valibot";
+import { IPV4_FORM, parseAddress, parseInterfaceAddress, parseSubnet, SUBNET_FORM } from "./address.ts";
+import { field, flag, list, map, oneOf, Problem, table, told, wrongKind } from "./problem.ts";
+import { FORMS, parseDuration, PATTERNS } from "./units.ts";
+import {
+  parseModule,
+  parsePackage,
+  parsePath,
+  parseSysctl,
+  parseSysctlValue,
+  PATH_FORM,
+  PATH_PATTERN,
+  SYSCTL_FORM,
+} from "./words.ts";
+
+/** Keys of daemon.json that have a key of their own here. */
+const OWN_OPTIONS: Readonly<Record<string, string>> = {
+  "data-root": "engine.root",
+  "live-restore": "engine.liveRestore",
+  "iptables": "engine.iptables",
+  "bip": "engine.bip",
+};
+
+const path = (description: string) =>
+  field({ description, wanted: PATH_FORM, pattern: PATH_PATTERN }, parsePath);
+
+function ipv4(text: string) {
+  const address = parseAddress(text);
+  return address instanceof Problem || address.family === 4
+    ? address
+    : new Problem("Is an IPv6 address", IPV4_FORM);
+}
+
+function ipv4Subnet(text: string) {
+  const subnet = parseSubnet(text);
+  return subnet instanceof Problem || subnet.family === 4
+    ? subnet
+    : new Problem("Is an IPv6 subnet", 'an IPv4 subnet, such as "172.16.0.0/12"');
+}
+
+function parseBip(text: string) {
+  const parsed = parseInterfaceAddress(text);
+  const wanted = 'an IPv4 address with prefix length, such as "192.168.254.1/24"';
+  if (parsed instanceof Problem) return new Problem(parsed.message, wanted, parsed.next);
+  if (parsed.address.family === 6) return new Problem("Is an IPv6 address", wanted);
+  return parsed.prefix === undefined
+    ? new Problem("Has no prefix length", wanted, `Write "${text}/24"`)
+    : { address: parsed.address, prefix: parsed.prefix };
+}
+
+function parseResync(text: string) {
+  const ms = parseDuration(text);
+  if (ms instanceof Problem || (ms >= 1000 && ms <= 86_400_000)) return ms;
+  return new Problem(ms < 1000 ? "Is too short" : "Is too long", "a duration from 1s to 24h");
+}
+
+const engine = map("The engine", {
+  package: v.optional(
+    field({
+      description: "Debian package to install where no engine is there.",
+      wanted: "a Debian package name",
+    }, parsePackage),
+    "docker.io",
+  ),
+  liveRestore: v.optional(flag("Containers run on while dockerd is down."), true),
+  iptables: v.optional(flag("Docker manages iptables itself, beside berth's own nftables tables."), false),
+  bip: v.optional(
+    field({
+      description: "Address and prefix length of docker0, out of the control network's way.",
+      wanted: SUBNET_FORM,
+    }, parseBip),
+    "192.168.254.1/24",
+  ),
+  socket: v.optional(path("Unix socket of the engine."), "/var/run/docker.sock"),
+  root: v.optional(path("Directory of the engine's data."), "/var/lib/docker"),
+  options: v.pipe(
+    v.nullish(
+      table(
+        "a map of daemon.json keys",
+        field({ description: "Key of daemon.json", wanted: "a key of daemon.json" }, parseOption),
+        v.unknown(),
+      ),
+      {},
+    ),
+    v.description("Further keys of daemon.json, passed on as they are."),
+  ),
+});
+
+function parseOption(text: string) {
+  if (Object.hasOwn(OWN_OPTIONS, text)) {
+    return new Problem("Is set by a key of its own", OWN_OPTIONS[text], `Set ${OWN_OPTIONS[text]} instead`);
+  }
+  return /^[a-z0-9][a-z0-9-]{0,63}$/.test(text)
+    ? text
+    : new Problem("Is not a key of daemon.json", "a-z, 0-9 and -");
+}
+
+const storage = map("Storage", {
+  layout: v.optional(
+    v.pipe(
+      v.picklist(
+        ["plain"],
+        (issue) =>
+          told([
+            new Problem(
+              "Is not a known layout",
+              oneOf(["plain"]),
+              'Write "plain"',
+              undefined,
+              issue.input === null,
+            ),
+          ]),
+      ),
+      v.description("Where images and vnodes live. plain: directories on the system disk."),
+    ),
+    "plain",
+  ),
+});
+
+const controlNet = map("The control network", {
+  subnet: v.optional(
+    field({ description: "Subnet of the control network (IPv4).", wanted: SUBNET_FORM }, ipv4Subnet),
+    "172.16.0.0/12",
+  ),
+  address: v.optional(
+    field({
+      description:
+        "The host's own address on it, the gateway of the vnodes. Default: the first address of the subnet (172.16.0.1).",
+      wanted: IPV4_FORM,
+    }, ipv4),
+  ),
+  nat: v.optional(flag("What leaves the control network is masqueraded."), true),
+  routable: v.pipe(
+    v.nullish(
+      list(
+        "Destinations",
+        field(
+          { description: "Subnet that is routable from control addresses.", wanted: SUBNET_FORM },
+          ipv4Subnet,
+        ),
+      ),
+      [],
+    ),
+    v.description("Destinations that control addresses are routed to as they are, without masquerading."),
+  ),
+});
+
+const kernel = map("The kernel", {
+  sysctls: v.pipe(
+    v.nullish(
+      table(
+        "a map of sysctl names",
+        field({ description: "Name with dots.", wanted: SYSCTL_FORM }, parseSysctl),
+        v.union([
+          v.pipe(v.number(), v.integer(), v.transform(String)),
+          field(
+            { description: "Value, a number or text.", wanted: "one line of printable characters" },
+            parseSysctlValue,
+          ),
+        ], (issue) => {
+          const inner = typeof issue.input === "string" ? parseSysctlValue(issue.input) : undefined;
+          return inner instanceof Problem
+            ? told([inner])
+            : wrongKind("a whole number or one line of text")(issue);
+        }),
+      ),
+      {},
+    ),
+    v.description("Sysctls beside berth's own, such as net.ipv4.tcp_ecn: 1."),
+  ),
+  modules: v.pipe(
+    v.nullish(
+      list("Modules", field({ description: "Module name.", wanted: "a module name" }, parseModule)),
+      [],
+    ),
+    v.description("Kernel modules to load beside berth's own."),
+  ),
+});
+
+const watch = map("The watch", {
+  resync: v.optional(
+    field({
+      description: "Time between full looks when nothing happens, 1s to 24h.",
+      wanted: FORMS.duration,
+      pattern: PATTERNS.duration,
+    }, parseResync),
+    "60s",
+  ),
+});
+
+/** host.yaml. Every key has a default; a section without keys is all defaults. */
+export const hostSchema = map("The host configuration", {
+  engine: v.pipe(v.nullish(engine, {}), v.description("The container engine.")),
+  storage: v.pipe(v.nullish(storage, {}), v.description("Disks and directories.")),
+  controlNet: v.pipe(
+    v.nullish(controlNet, {}),
+    v.description("The network by which vnodes are reached and managed."),
+  ),
+  kernel: v.pipe(v.nullish(kernel, {}), v.description("Sysctls and modules.")),
+  watch: v.pipe(v.nullish(watch, {}), v.description("The watchdog.")),
+});
+
+export type HostDraft = v.InferOutput<typeof hostSchema>;
