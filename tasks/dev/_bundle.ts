@@ -20,6 +20,15 @@ export const BUN = join(ROOT, "node_modules/@oven/bun-linux-x64-baseline/bin/bun
 /** Everything that decides what the executable is. */
 const INPUTS = ["lib", "tasks", "mod.ts", "package.json", "package-lock.json"];
 
+/**
+ * Names that mean a file of ours. deno.json's `imports` holds the same for Deno.
+ * zx's ESM entry requires core.cjs at run time, which no bundle can follow.
+ */
+export const ALIASES: Readonly<Record<string, string>> = {
+  "zx/core": "./node_modules/zx/build/core.cjs",
+  "#tasks": "./tasks/_tree.ts",
+};
+
 export interface BundleOptions {
   /** @default {lib/cli/main.ts} */
   readonly entry?: string;
@@ -41,9 +50,7 @@ export function bundle(outfile: string, options: BundleOptions): Promise<Ran> {
     "--target=es2024",
     "--charset=utf8",
     "--legal-comments=none",
-    // zx's ESM entry requires core.cjs at run time, which no bundle can follow.
-    "--alias:zx/core=./node_modules/zx/build/core.cjs",
-    "--alias:#tasks=./tasks/_tree.ts",
+    ...Object.entries(ALIASES).map(([name, file]) => `--alias:${name}=${file}`),
     `--define:BERTH_VERSION=${JSON.stringify(options.version)}`,
     `--define:BERTH_COMMIT=${JSON.stringify(options.commit)}`,
     "--log-level=warning",
