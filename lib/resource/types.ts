@@ -41,6 +41,11 @@ export interface Resource<State, Prior = State | null> {
   diff(found: State | null): readonly Change[];
   /** What the journal keeps: the owned keys as they were before us. Must survive JSON. */
   prior(found: State | null): Prior;
+  /**
+   * For kinds whose owned keys may grow from run to run: the first run's prior with what a later one adds.
+   * Absent: the first prior stands alone.
+   */
+  mergePriors?(first: Prior, later: Prior): Prior;
   /** Pure; for `host down`; others' edits since then survive. [] when there is nothing of ours left. */
   revert(prior: Prior, found: State | null): readonly Change[];
 }

@@ -1,0 +1,104 @@
+// Gives things back as they were before berth: newest first, computed from the journal and from what is found now, so
+// that others' edits survive. What is gone already is undone already. Collects failures instead of stopping.
+import { bootId } from "../host/facts.ts";
+import { BerthError, type Issue } from "../log/error.ts";
+import { applyChanges, messageOf } from "./apply.ts";
+import type { AnyResource, EnsureOptions } from "./ensure.ts";
+import { priorsOf } from "./journal.ts";
+import type { Change } from "./types.ts";
+
+/** What an undo came to. */
+export interface Undone {
+  readonly changes: readonly Change[];
+  /** Ids in the journal for which no resource was given: still there, still journalled. */
+  readonly unknown: readonly string[];
+}
+
+interface UndoContext extends EnsureOptions {
+  readonly told: (change: Change) => void;
+  readonly mayDo: (change: Change) => boolean;
+}
+
+/**
+ * Undoes the journalled ones of these resources. Plan mode tells what it would do.
+ *
+ * @throws {BerthError} code `not-converged` after all were tried, one issue for each that could not be undone.
+ */
+export async function undoJournalled(
+  context: UndoContext,
+  resources: readonly AnyResource[],
+): Promise<Undone> {
+  const { host, journal, mode, log } = context;
+  if (journal === null) return { changes: [], unknown: [] };
+  const boot = await bootId(host);
+  const state = await journal.state();
+  const byId = new Map(resources.map((resource) => [resource.id, resource]));
+  const changes: Change[] = [];
+  const unknown: string[] = [];
+  const issues: Issue[] = [];
+  for (const id of [...state.keys()].reverse()) {
+    const priors = priorsOf(state, id, boot);
+    const resource = byId.get(id);
+    if (priors === null) { // the reboot has undone it
+      if (mode === "apply") await journal.undone(id);
+    } else if (resource === undefined) {
+      unknown.push(id);
+      log?.warn("Journalled, but not in the configuration any more: left as it is", { resource: id });
+    } else {
+      try {
+        changes.push(...await revertOne(context, resource, priorOf(resource, priors)));
+      } catch (error) {
+        const next = error instanceof BerthError ? error.next : undefined;
+        issues.push({ place: id, message: messageOf(error), ...(next === undefined ? {} : { next }) });
+      }
+    }
+  }
+  if (issues.length > 0) {
+    throw new BerthError({
+      code: "not-converged",
+      object: issues[0]!.place!,
+      message: `Cannot give back ${issues.length} thing(s) as they were: ${issues[0]!.message}`,
+      next: issues[0]!.next ?? "Remove the cause, then run this again",
+      issues,
+    });
+  }
+  return { changes, unknown };
+}
+
+/** The first prior, with what later runs came to own beside it. */
+function priorOf(resource: AnyResource, priors: readonly unknown[]): unknown {
+  const { mergePriors } = resource;
+  return mergePriors === undefined ? priors[0] : priors.reduce((first, later) => mergePriors(first, later));
+}
+
+async function revertOne(
+  context: UndoContext,
+  resource: AnyResource,
+  prior: unknown,
+): Promise<readonly Change[]> {
+  const { host, journal, mode, signal } = context;
+  const changes = resource.revert(prior, await resource.observe(host));
+  if (mode === "apply") {
+    const refused = changes.find((change) => !context.mayDo(change));
+    if (refused !== undefined) {
+      throw new BerthError({
+        code: "refused",
+        object: refused.resource,
+        message: `Cannot ${refused.verb} ${refused.resource} without consent: it would destroy data`,
+        next: "Give consent to this object in the configuration",
+      });
+    }
+    await applyChanges(host, changes, signal);
+    const left = resource.revert(prior, await resource.observe(host));
+    if (left.length > 0) {
+      throw new BerthError({
+        code: "not-converged",
+        object: resource.id,
+        message: `Undid ${resource.id}, but it is still not as it was: ${left[0]!.why}`,
+      });
+    }
+    await journal?.undone(resource.id);
+  }
+  changes.forEach(context.told);
+  return changes;
+}
