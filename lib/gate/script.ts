@@ -1,0 +1,170 @@
+// The gate's script: the OCI runtime that daemon.json names. It execs the real runtime for everything; before
+// `start` of a vnode it runs that vnode's batches. POSIX sh, no berth on the good path; berth only when there
+// is something to explain or to mend. facts: dockerd calls `runc --root R --log L … start ID` when Docker's own
+// interface stands in the container's namespace and its process still waits.
+import { CONTROL_ALLOW, CONTROL_NAMES, CONTROL_TABLE } from "../resource/firewall_names.ts";
+import { CONTROL_NETWORK, LABEL_VNODE } from "../vnode/names.ts";
+import { GATE_DIRECTORY, RUN_DIRECTORY } from "../vnode/paths.ts";
+import { HOSTS_BEGIN } from "../vnode/wiring.ts";
+
+/** Where the script is installed. */
+export const GATE_PATH = "/usr/lib/berth/runtime";
+
+/** Seconds that the gate waits for the vnode's lock before it fails the start. */
+export const LOCK_SECONDS = 10;
+/** Seconds berth itself is given before the script takes it for hung. */
+export const BERTH_SECONDS = 20;
+/** Exit code of `berth gate`: the start is failed, the reason told, all cleaned up. Any other than 0: it crashed. */
+export const GATE_FAILED = 3;
+
+/** What the script is told when it is written. All are absolute paths. */
+export interface GateScriptOptions {
+  /** The engine's own default runtime. */
+  readonly runc: string;
+  /** The berth executable. */
+  readonly berth: string;
+  /** The engine's data root, where a container's labels stand. */
+  readonly dataRoot: string;
+  /** @default {20} */
+  readonly berthSeconds?: number;
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** The text of the gate's script. */
+export function gateScript(options: GateScriptOptions): string {
+  const table = `${CONTROL_TABLE.family} ${CONTROL_TABLE.name}`;
+  return `#!/bin/sh
+# The runtime of berth's vnodes: the real runtime, with the vnode's wiring made before its first instruction.
+# Written by berth (host runtime); replaced only by rename. Anything but "start" of a vnode passes through.
+real=${quoted(options.runc)} berth=${quoted(options.berth)} data=${quoted(options.dataRoot)}
+gates=${GATE_DIRECTORY} run=${RUN_DIRECTORY}
+
+sub= id= root= log= value=
+for word do
+  case $value in
+    root) root=$word value=; continue ;;
+    log) log=$word value=; continue ;;
+    skip) value=; continue ;;
+  esac
+  case $word in
+    --root) value=root ;;
+    --root=*) root=\${word#*=} ;;
+    --log) value=log ;;
+    --log=*) log=\${word#*=} ;;
+    --log-format|--criu|--rootless) value=skip ;;
+    -*) ;;
+    *)
+      if [ -z "$sub" ]; then
+        sub=$word
+        case $sub in start|restore) ;; *) break ;; esac
+      else
+        id=$word
+      fi ;;
+  esac
+done
+case $sub in start|restore) ;; *) exec "$real" "$@" ;; esac
+case $id in ''|*[!0-9a-zA-Z_.-]*|.*) exec "$real" "$@" ;; esac
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+umask 077
+dir=$gates/$id
+
+# The reason reaches the user through the file that containerd reads after a failed call.
+tell() {
+  [ -z "$log" ] || printf '{"level":"error","msg":"berth: %s","time":"%s"}\\n' "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$log"
+  printf 'berth: %s\\n' "$1" >&2
+}
+
+# A created init that is left would brick the container: the engine deletes it only when it is dead.
+fail() {
+  tell "$1"
+  "$real" --root "$root" kill "$id" KILL >/dev/null 2>&1 </dev/null
+  exit 1
+}
+
+# Takes away what this start made, without berth: only interfaces that carry the mark of this life.
+sweep() {
+  while read -r end; do
+    alias=
+    [ ! -e "/sys/class/net/$end" ] || read -r alias <"/sys/class/net/$end/ifalias" || :
+    case $alias in berth:*:g=$generation) printf 'link del %s\\n' "$end" ;; esac
+  done <"$dir/ends" | ip -force -batch - >/dev/null 2>&1
+}
+
+if ! read -r vnode 2>/dev/null <"$dir/vnode"; then
+  if grep -q '"${LABEL_VNODE}":' "$data/containers/$id/config.v2.json" 2>/dev/null; then
+    fail "the record of this vnode is lost: berth vnode up NAME makes it again"
+  fi
+  exec "$real" "$@"
+fi
+[ "$sub" = start ] || fail "vnode $vnode cannot be restored from a checkpoint: its wiring belongs to one life; start it instead"
+
+[ -d "$run/life" ] && [ -d "$run/lock" ] || mkdir -p "$run/life" "$run/lock"
+exec 9>>"$run/lock/vnode-$vnode"
+flock -w ${LOCK_SECONDS} 9 || fail "vnode $vnode is locked by another command for more than ${LOCK_SECONDS} s: look at it with berth status, then start again"
+
+field20() { start=\${20}; }
+pid=$(sed -n 's/.*"init_process_pid":\\([0-9]*\\).*/\\1/p' "$root/$id/state.json" 2>/dev/null)
+read -r stat 2>/dev/null <"/proc/\${pid:-0}/stat" || stat=
+field20 \${stat##*) }
+read -r boot </proc/sys/kernel/random/boot_id
+generation=$(printf '%.12s.%s.%s.%.8s' "$id" "$pid" "$start" "$boot")
+netns=/proc/$pid/ns/net
+
+# The good path: nothing but the batches. Any doubt ends it, and berth itself looks at the matter.
+quick() {
+  [ -n "$pid" ] && [ -n "$start" ] || return 1
+  read -r mac address <"$dir/control" && read -r hosts <"$dir/hosts.path" || return 1
+  stale=
+  while read -r end; do
+    [ -e "/sys/class/net/$end" ] || continue
+    read -r alias <"/sys/class/net/$end/ifalias" || return 1
+    case $alias in berth:v=$vnode:*) stale="\${stale}link del $end
+" ;; *) return 1 ;; esac
+  done <"$dir/ends"
+  [ -z "$stale" ] || printf '%s' "$stale" | ip -force -batch - || return 1
+  sed "s/@PID@/$pid/g; s/@GEN@/$generation/g" "$dir/host.ip" | ip -batch - || return 1
+  [ ! -s "$dir/tc" ] || { tc -batch "$dir/tc" & tc=$!; }
+  inside=$(nsenter --net="$netns" sh -c '
+    while read -r name; do echo 0 >"/proc/sys/net/ipv6/conf/$name/disable_ipv6" || exit 1; done <"$1/ipv6"
+    ip -o link show dev eth0 || exit 1
+    [ ! -s "$1/inside.ip" ] || exec ip -batch "$1/inside.ip"' sh "$dir") && made=0 || made=1
+  [ -z "$tc" ] || wait "$tc" || return 1
+  [ "$made" = 0 ] || return 1
+  case $inside in *"link/ether $mac "*) ;; *) return 1 ;; esac
+  index=\${inside#*@if} index=\${index%%:*} port=
+  for end in /sys/class/net/${CONTROL_NETWORK}/brif/*; do
+    read -r found <"/sys/class/net/\${end##*/}/ifindex" || continue
+    [ "$found" != "$index" ] || port=\${end##*/}
+  done
+  [ -n "$port" ] || return 1
+  printf 'add element ${table} ${CONTROL_ALLOW} { "%s" . %s . %s }\\nadd element ${table} ${CONTROL_NAMES} { "%s" }\\n' \\
+    "$port" "$mac" "$address" "$port" | nft -f - || return 1
+  if [ -s "$dir/hosts" ]; then
+    while read -r line; do [ "$line" != "${HOSTS_BEGIN}" ] || return 1; done <"$hosts"
+    cat "$dir/hosts" >>"$hosts" || return 1
+  fi
+  printf '%s %s\\n' "$generation" "$port" >"$run/life/$vnode"
+}
+
+tc=
+if ! quick >/dev/null 2>&1 </dev/null; then
+  (cd / && exec env -i PATH="$PATH" LC_ALL=C timeout -s KILL ${options.berthSeconds ?? BERTH_SECONDS} \\
+    "$berth" gate --id "$id" --root "$root" --log "$log" --real "$real" --vnode "$vnode" --pid "\${pid:-0}") </dev/null >/dev/null 2>&1
+  code=$?
+  case $code in
+    0) ;;
+    ${GATE_FAILED}) exit 1 ;;
+    *)
+      sweep
+      if [ $code = 137 ]; then why="gave no answer in time"; else why="ended with $code"; fi
+      fail "vnode $vnode could not be wired and the berth executable $why: run berth vnode show $vnode for the reason, then start again" ;;
+  esac
+fi
+exec 9>&-
+exec "$real" "$@"
+`;
+}

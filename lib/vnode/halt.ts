@@ -1,0 +1,138 @@
+// Down the other way: halt (the disk stays), reboot, destroy (nothing stays). What is wanted is recorded
+// before Docker is told, so that the watch does not bring back what an operator has just stopped.
+import { forgetGate, prepareGate } from "../gate/prepare.ts";
+import { BerthError } from "../log/error.ts";
+import { forEach, type Ground, type Outcome } from "./ground.ts";
+import { lan } from "./lan.ts";
+import { LABEL_VNODE } from "./names.ts";
+import { recordPath, resolvPath, VNODES_DIRECTORY } from "./paths.ts";
+import { readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
+import { unwire } from "./wire.ts";
+import { wireRunning } from "./up.ts";
+
+const fails = (vnode: string, error: unknown): Outcome => ({ vnode, changed: false, did: [], error });
+
+/** The record of a vnode that must be there. @throws {BerthError} code `usage`, naming those that are. */
+export async function knownRecord(ground: Pick<Ground, "host">, vnode: string): Promise<VnodeRecord> {
+  const record = await readRecord(ground.host, vnode);
+  if (record !== null) return record;
+  const names = (await readRecords(ground.host)).map((one) => one.name);
+  throw new BerthError({
+    code: "usage",
+    object: `vnode ${vnode}`,
+    message: names.length === 0
+      ? "No vnode has been made yet"
+      : `There is no such vnode; there are ${names.join(", ")}`,
+    next: `berth vnode up ${vnode}`,
+  });
+}
+
+/** Stops vnodes and takes their wiring away; they stay halted until somebody wants them up. */
+export async function halt(
+  ground: Ground,
+  names: readonly string[],
+  graceSeconds?: number,
+): Promise<Outcome[]> {
+  return await forEach(names, async (name): Promise<Outcome> => {
+    const record = await knownRecord(ground, name);
+    const container = await ground.docker.inspectContainer(record.containerId);
+    const runs = container?.state.running === true;
+    if (runs) ground.onStep?.({ resource: `vnode ${name}`, verb: "update", why: "running, wanted halted" });
+    if (ground.mode === "plan") return { vnode: name, changed: runs, did: runs ? ["halt"] : [] };
+    await want(ground.host, record, "halted", ground.by);
+    if (runs) await ground.docker.stopContainer(record.containerId, { graceSeconds, timeoutMs: 120_000 });
+    const { steps } = await unwire(ground.host, name, { control: record.spec.control });
+    return { vnode: name, changed: runs || steps.length > 0, did: runs ? ["halted"] : [] };
+  }, fails);
+}
+
+/** Starts vnodes that were made before, from their records; no configuration is needed. */
+export async function boot(ground: Ground, names: readonly string[]): Promise<Outcome[]> {
+  const records = await Promise.all(names.map((name) => knownRecord(ground, name)));
+  for (const one of lansOfRecords(records)) await ground.ensure(lan(one));
+  return await forEach(records, async (record): Promise<Outcome> => {
+    const container = await ground.docker.inspectContainer(record.containerId);
+    if (container === null) {
+      throw new BerthError({
+        code: "missing",
+        object: `vnode ${record.name}`,
+        message: "Its container is gone",
+        next: `berth vnode up ${record.name} makes it anew`,
+      });
+    }
+    const starts = !container.state.running;
+    if (starts) ground.onStep?.({ resource: `vnode ${record.name}`, verb: "update", why: "not running" });
+    if (ground.mode === "plan") return { vnode: record.name, changed: starts, did: starts ? ["boot"] : [] };
+    const next = await want(ground.host, record, "up", ground.by);
+    await prepareGate(ground.host, next);
+    if (starts) await ground.docker.startContainer(record.containerId, { timeoutMs: 120_000 });
+    const steps = await wireRunning(ground, next);
+    for (const one of steps) ground.onStep?.(one);
+    return { vnode: record.name, changed: starts || steps.length > 0, did: starts ? ["booted"] : [] };
+  }, (record, error) => fails(record.name, error));
+}
+
+/** Restarts vnodes. */
+export async function reboot(
+  ground: Ground,
+  names: readonly string[],
+  graceSeconds?: number,
+): Promise<Outcome[]> {
+  return await forEach(names, async (name): Promise<Outcome> => {
+    const record = await knownRecord(ground, name);
+    ground.onStep?.({ resource: `vnode ${name}`, verb: "update", why: "reboot asked for" });
+    if (ground.mode === "plan") return { vnode: name, changed: true, did: ["reboot"] };
+    await want(ground.host, record, "up", ground.by);
+    await ground.docker.restartContainer(record.containerId, { graceSeconds, timeoutMs: 120_000 });
+    await wireRunning(ground, record);
+    return { vnode: name, changed: true, did: ["rebooted"] };
+  }, fails);
+}
+
+/** Removes vnodes: container, wiring, the gate's batches, record, and lans that nobody is on any more. */
+export async function destroy(ground: Ground, names: readonly string[]): Promise<Outcome[]> {
+  const gone: VnodeRecord[] = [];
+  const outcomes = await forEach(names, async (name): Promise<Outcome> => {
+    const record = await readRecord(ground.host, name).catch(() => null);
+    const container = await ground.docker.inspectContainer(record?.containerId ?? name);
+    const ours = container?.labels[LABEL_VNODE] === name;
+    if (record === null && !ours) await knownRecord(ground, name);
+    ground.onStep?.({ resource: `vnode ${name}`, verb: "delete", why: "asked for" });
+    if (ground.mode === "plan") return { vnode: name, changed: true, did: ["destroy"] };
+    if (record !== null) {
+      await want(ground.host, record, "halted", ground.by);
+      gone.push(record);
+    }
+    // The gate's batches stay until the container is gone: a start in between must not pass unwired.
+    if (ours) await ground.docker.removeContainer(container!.id, { force: true, volumes: true });
+    await unwire(ground.host, name, {
+      force: "all",
+      ...(record !== null && { control: record.spec.control }),
+    });
+    for (const id of new Set([record?.containerId, ours ? container!.id : undefined])) {
+      if (id !== undefined) await forgetGate(ground.host, id);
+    }
+    await ground.host.remove(recordPath(name));
+    await ground.host.remove(resolvPath(name));
+    await ground.host.remove(`${VNODES_DIRECTORY}/${name}`);
+    return { vnode: name, changed: true, did: ["destroyed"] };
+  }, fails);
+  if (ground.mode === "apply") await removeLonelyLans(ground, gone);
+  return outcomes;
+}
+
+/** Lans of records, each once. */
+export function lansOfRecords(records: readonly VnodeRecord[]) {
+  return [...new Map(records.flatMap((record) => record.lans).map((one) => [one.name, one])).values()];
+}
+
+async function removeLonelyLans(ground: Ground, gone: readonly VnodeRecord[]): Promise<void> {
+  const used = new Set(lansOfRecords(await readRecords(ground.host)).map((one) => one.name));
+  for (const spec of lansOfRecords(gone)) {
+    if (used.has(spec.name)) continue;
+    const resource = lan(spec);
+    for (const change of resource.revert(null, await resource.observe(ground.host))) {
+      for (const op of change.do) if ("run" in op) await ground.host.exec(op.run);
+    }
+  }
+}

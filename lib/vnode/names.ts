@@ -1,0 +1,54 @@
+// Names and marks of what berth makes for a vnode, derived from the spec alone, so that they can be
+// computed anywhere and found again without any state. Owns no behaviour. Used by wiring, gate and watch.
+import { createHash } from "node:crypto";
+
+/** Host end of a vnode's link: `bve-` and 11 hexadecimal digits, 15 characters (IFNAMSIZ - 1). */
+export const HOST_END_PREFIX = "bve-";
+/** The ifb that shapes what a vnode sends. */
+export const IFB_PREFIX = "bif-";
+/** The bridge of a lan. */
+export const BRIDGE_PREFIX = "bbr-";
+/** Docker's network for control traffic, and the bridge behind it. Sorts before all others. */
+export const CONTROL_NETWORK = "_dockercnet";
+/** The container label that says "a vnode of berth's", with its name. */
+export const LABEL_VNODE = "berth.vnode";
+/** The container label that carries the digest of what the container was created from. */
+export const LABEL_BODY = "berth.body";
+
+/** 44 bits of SHA-256: two of 10,000 names collide with a chance of about 3 in a million. */
+function hash(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 11);
+}
+
+/** Name of the host end of a link, from the names of vnode and link. */
+export function hostEndName(vnode: string, link: string): string {
+  return HOST_END_PREFIX + hash(`${vnode}/${link}`);
+}
+
+/** Name of the ifb of a link. */
+export function ifbName(vnode: string, link: string): string {
+  return IFB_PREFIX + hash(`${vnode}/${link}`);
+}
+
+/** Name of a lan's bridge. */
+export function bridgeName(lan: string): string {
+  return BRIDGE_PREFIX + hash(lan);
+}
+
+/** Alias (mark) of a lan's bridge. */
+export function lanAlias(lan: string): string {
+  return `berth:lan=${lan}`;
+}
+
+/** Alias (mark) of a host end or ifb: whose it is, and of which life. */
+export function linkAlias(vnode: string, link: string, generation: string): string {
+  return `berth:v=${vnode}:l=${link}:g=${generation}`;
+}
+
+/** What an alias says, or null when it is not a link's mark of ours. */
+export function parseLinkAlias(
+  alias: string | undefined,
+): { vnode: string; link: string; generation: string } | null {
+  const match = /^berth:v=([^:]+):l=([^:]+):g=(.+)$/.exec(alias ?? "");
+  return match === null ? null : { vnode: match[1]!, link: match[2]!, generation: match[3]! };
+}

@@ -1,0 +1,96 @@
+// What must be there before a vnode is touched: the gate registered, the control network, the firewall's
+// table, and netem where a link is delayed or lossy. All that is missing is told at once.
+import type { VnodeSpec } from "../config/types.ts";
+import type { Docker } from "../docker/types.ts";
+import type { Host, Look } from "../host/types.ts";
+import { BerthError, type Issue } from "../log/error.ts";
+import { CONTROL_TABLE } from "../resource/firewall_names.ts";
+import { RUNTIME } from "./container.ts";
+import { CONTROL_NETWORK } from "./names.ts";
+import { needsNetem } from "./shape.ts";
+
+/**
+ * Asks the kernel for netem in a network namespace that is gone with the asking; it loads the module where
+ * there is one. Nothing else tells for sure: a kernel may have it built in and say so nowhere.
+ */
+export async function hasNetem(host: Host): Promise<boolean> {
+  const output = await host.exec({
+    argv: ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
+    okExit: [0, 1, 2],
+  });
+  return output.exit === 0;
+}
+
+async function hostIssues(look: Look, docker: Docker): Promise<Issue[]> {
+  const issues: Issue[] = [];
+  const [info, network, table] = await Promise.all([
+    docker.info(),
+    docker.inspectNetwork(CONTROL_NETWORK),
+    look.query({
+      argv: ["nft", "-j", "list", "table", CONTROL_TABLE.family, CONTROL_TABLE.name],
+      okExit: [0, 1],
+    }),
+  ]);
+  const runtimes = Object.keys((info["Runtimes"] as Record<string, unknown> | undefined) ?? {});
+  if (!runtimes.includes(RUNTIME)) {
+    issues.push({
+      place: "the engine",
+      message: "The gate is not registered as a runtime",
+      found: runtimes.join(", "),
+      wanted: RUNTIME,
+      next: "berth host runtime",
+    });
+  }
+  if (network === null) {
+    issues.push({
+      place: "the engine",
+      message: `Network "${CONTROL_NETWORK}" is missing`,
+      next: "berth host control-net",
+    });
+  }
+  if (table.exit !== 0) {
+    issues.push({ place: "nftables", message: "berth's table is missing", next: "berth host firewall" });
+  }
+  return issues;
+}
+
+/**
+ * Checks the ground that vnodes stand on.
+ *
+ * @throws {BerthError} code `missing`, with every lack as an issue.
+ */
+export async function preflight(
+  host: Host,
+  docker: Docker,
+  specs: readonly VnodeSpec[],
+  mode: "apply" | "plan",
+): Promise<void> {
+  const issues = await hostIssues(host, docker);
+  const delayed = specs.flatMap((spec) =>
+    spec.links.filter((link) => needsNetem(link.egress) || needsNetem(link.ingress))
+      .map((link) => ({ spec, link }))
+  );
+  // A plan changes nothing, not even a namespace of its own: it takes the kernel at its word.
+  if (delayed.length > 0 && mode === "apply" && !(await hasNetem(host))) {
+    for (const { spec, link } of delayed) {
+      issues.push({
+        place: spec.source,
+        path: `vnodes.${spec.name}.links.${link.name}`,
+        message: "Delay and loss need the kernel's netem scheduler, which it does not have",
+        found: "no module sch_netem",
+        wanted: "sch_netem",
+        next: "modprobe sch_netem, or leave delay and loss out of this link",
+      });
+    }
+  }
+  if (issues.length === 0) return;
+  throw new BerthError({
+    code: "missing",
+    object: "this vhost",
+    message: `${issues.length} thing${
+      issues.length === 1 ? " is" : "s are"
+    } missing before vnodes can be brought up`,
+    issues,
+    next: "berth host up",
+  });
+}

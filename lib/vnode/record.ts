@@ -1,0 +1,82 @@
+// The record of a vnode: what was asked for, which container it is, and whether it is wanted up.
+// Kept apart from what is. One JSON file a vnode, written atomically, 0600.
+import type { LanSpec, VnodeSpec } from "../config/types.ts";
+import type { Host, Look } from "../host/types.ts";
+import { BerthError } from "../log/error.ts";
+import { recordPath, VNODES_DIRECTORY } from "./paths.ts";
+
+/** Wanted up or halted, who said so, and when (ISO 8601). */
+export interface Wanted {
+  readonly state: "up" | "halted";
+  /** "berth vnode up", "docker stop": what said it. */
+  readonly by: string;
+  readonly at: string;
+}
+
+/** One vnode, as berth remembers it. */
+export interface VnodeRecord {
+  /** Of this format. */
+  readonly version: 1;
+  readonly name: string;
+  readonly containerId: string;
+  readonly spec: VnodeSpec;
+  /** The lans of its links, so that they can be made again without the configuration. */
+  readonly lans: readonly LanSpec[];
+  readonly wanted: Wanted;
+  /** The container's hosts file on the host. */
+  readonly hostsPath: string;
+}
+
+/** The record of a vnode, or null where there is none. @throws {BerthError} when it cannot be read as one. */
+export async function readRecord(look: Look, vnode: string): Promise<VnodeRecord | null> {
+  const path = recordPath(vnode);
+  const text = await look.readText(path);
+  if (text === null) return null;
+  try {
+    const record = JSON.parse(text) as VnodeRecord;
+    if (record.version !== 1 || typeof record.containerId !== "string" || record.name !== vnode) {
+      throw new Error(`version ${record.version}, name "${record.name}"`);
+    }
+    return record;
+  } catch (error) {
+    throw new BerthError({
+      code: "refused",
+      object: `vnode ${vnode}`,
+      message: `Cannot read its record "${path}"`,
+      next: `berth vnode up ${vnode} writes it anew`,
+      cause: error,
+    });
+  }
+}
+
+/** All records, by name. Unreadable ones are handed to `onBroken` and left out. */
+export async function readRecords(look: Look, onBroken?: (error: unknown) => void): Promise<VnodeRecord[]> {
+  const names = (await look.list(VNODES_DIRECTORY)) ?? [];
+  const records = await Promise.all(names.map(async (name) => {
+    try {
+      return await readRecord(look, name);
+    } catch (error) {
+      onBroken?.(error);
+      return null;
+    }
+  }));
+  return records.filter((record) => record !== null);
+}
+
+/** Writes a record. */
+export async function writeRecord(host: Host, record: VnodeRecord): Promise<void> {
+  await host.writeText(recordPath(record.name), JSON.stringify(record, null, 2) + "\n", { mode: 0o600 });
+}
+
+/** Says what is wanted of a vnode. Does nothing when that is what is recorded, whoever said it. */
+export async function want(
+  host: Host,
+  record: VnodeRecord,
+  state: Wanted["state"],
+  by: string,
+): Promise<VnodeRecord> {
+  if (record.wanted.state === state) return record;
+  const next = { ...record, wanted: { state, by, at: new Date().toISOString() } };
+  await writeRecord(host, next);
+  return next;
+}

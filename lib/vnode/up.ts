@@ -1,0 +1,210 @@
+// From a spec to a running, wired vnode: lans, container, record, the gate's batches, start, and a look at
+// what stands. Each step does nothing when it is done already, so a run that was cut off is just run again.
+import type { LanSpec, VnodeSpec } from "../config/types.ts";
+import type { Container } from "../docker/types.ts";
+import { forgetGate, prepareGate } from "../gate/prepare.ts";
+import { BerthError } from "../log/error.ts";
+import { bodyDigest, containerBody } from "./container.ts";
+import { forEach, type Ground, type Outcome } from "./ground.ts";
+import { lan } from "./lan.ts";
+import { lifeOf } from "./life.ts";
+import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
+import { resolvPath } from "./paths.ts";
+import { preflight } from "./preflight.ts";
+import { readRecord, type VnodeRecord, want, writeRecord } from "./record.ts";
+import { resolvText } from "./resolv.ts";
+import { unwire, wire } from "./wire.ts";
+import { lansOf, wiringOf } from "./wiring.ts";
+
+export interface UpOptions {
+  /** Make containers anew even when they are as the spec says. @default {false} */
+  readonly recreate?: boolean;
+  /** Create and prepare, but do not start. @default {false} */
+  readonly createOnly?: boolean;
+}
+
+/**
+ * Brings vnodes up. Lans first, all at once; then the vnodes, several at a time.
+ *
+ * @returns one outcome a vnode; failures are in them, not thrown. Throws only where none could be tried.
+ */
+export async function up(
+  ground: Ground,
+  specs: readonly VnodeSpec[],
+  lans: readonly LanSpec[],
+  options: UpOptions = {},
+): Promise<Outcome[]> {
+  await preflight(ground.host, ground.docker, specs, ground.mode);
+  await ensureLans(ground, specs, lans);
+  const { api } = await ground.docker.version();
+  return await forEach(
+    specs,
+    (spec) => upOne(ground, spec, lansOf(spec, lans), api, options),
+    (spec, error) => ({ vnode: spec.name, changed: false, did: [], error }),
+  );
+}
+
+/** Makes the lans that vnodes are on. */
+export async function ensureLans(
+  ground: Ground,
+  specs: readonly VnodeSpec[],
+  lans: readonly LanSpec[],
+): Promise<void> {
+  const used = lans.filter((one) => specs.some((spec) => spec.links.some((link) => link.lan === one.name)));
+  for (const one of used) await ground.ensure(lan(one));
+}
+
+async function upOne(
+  ground: Ground,
+  spec: VnodeSpec,
+  lans: readonly LanSpec[],
+  api: string,
+  options: UpOptions,
+): Promise<Outcome> {
+  const did: string[] = [];
+  const step = (verb: string, why: string) => {
+    did.push(`${verb}: ${why}`);
+    ground.onStep?.({ resource: `vnode ${spec.name}`, verb, why });
+  };
+  const body = containerBody(spec, api);
+  const old = await ground.docker.inspectContainer(spec.name);
+  refuseForeign(spec, old);
+  const record = await readRecord(ground.host, spec.name).catch(() => null);
+  const keep = old !== null && !options.recreate && old.labels[LABEL_BODY] === bodyDigest(body);
+  if (!keep) {
+    step(
+      old === null ? "create" : "replace",
+      old === null ? "no container" : "the spec differs from the container",
+    );
+  }
+  if (ground.mode === "plan") {
+    if (!options.createOnly && !(keep && old.state.running)) step("update", "not running");
+    else if (keep && old.state.running) await planWiring(ground, spec, old);
+    return { vnode: spec.name, changed: did.length > 0, did };
+  }
+  const container = keep ? old : await makeContainer(ground, spec, body, old);
+  await writeResolv(ground, spec);
+  const next = recordOf(spec, lans, container, record, ground.by);
+  if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(ground.host, next);
+  await prepareGate(ground.host, next);
+  if (options.createOnly) return { vnode: spec.name, changed: did.length > 0, did };
+  await want(ground.host, next, "up", ground.by);
+  if (!container.state.running) {
+    step("update", "not running");
+    await ground.docker.startContainer(container.id, { timeoutMs: 120_000, signal: ground.signal });
+  }
+  const steps = await wireRunning(ground, next);
+  for (const one of steps) ground.onStep?.(one);
+  did.push(...steps.map((one) => `${one.verb} ${one.resource}: ${one.why}`));
+  return { vnode: spec.name, changed: did.length > 0, did };
+}
+
+/** A container of that name that is not a vnode is somebody else's. */
+function refuseForeign(spec: VnodeSpec, container: Container | null): void {
+  if (container === null || container.labels[LABEL_VNODE] === spec.name) return;
+  throw new BerthError({
+    code: "refused",
+    object: `vnode ${spec.name}`,
+    message: `A container "${spec.name}" exists and is not a vnode of berth's`,
+    next: `docker rename ${spec.name} OTHER, or give the vnode another name`,
+  });
+}
+
+async function makeContainer(
+  ground: Ground,
+  spec: VnodeSpec,
+  body: Record<string, unknown>,
+  old: Container | null,
+): Promise<Container> {
+  const { docker, host } = ground;
+  // The image first: a failed create must never cost the vnode that is there.
+  if ((await docker.inspectImage(spec.image)) === null) {
+    ground.log.info("Pulling image", { vnode: spec.name, image: spec.image });
+    await docker.pullImage(spec.image, undefined, { signal: ground.signal, timeoutMs: 1_800_000 });
+  }
+  await writeResolv(ground, spec);
+  if (old !== null) {
+    await docker.removeContainer(old.id, { force: true });
+    await unwire(host, spec.name, { force: "all", control: spec.control });
+    await forgetGate(host, old.id);
+  }
+  const { id, warnings } = await docker.createContainer(spec.name, body);
+  for (const warning of warnings) ground.log.warn("Engine warns", { vnode: spec.name, warning });
+  const made = await docker.inspectContainer(id);
+  if (made === null) {
+    throw new BerthError({
+      code: "docker",
+      object: `vnode ${spec.name}`,
+      message: "Its new container is gone at once",
+      next: "docker events",
+    });
+  }
+  return made;
+}
+
+async function writeResolv(ground: Ground, spec: VnodeSpec): Promise<void> {
+  const path = resolvPath(spec.name);
+  const text = await resolvText(ground.host);
+  const found = await ground.host.readText(path);
+  if (found === text) return;
+  await ground.host.writeText(path, text, { mode: 0o644 });
+}
+
+function recordOf(
+  spec: VnodeSpec,
+  lans: readonly LanSpec[],
+  container: Container,
+  old: VnodeRecord | null,
+  by: string,
+): VnodeRecord {
+  return {
+    version: 1,
+    name: spec.name,
+    containerId: container.id,
+    spec,
+    lans,
+    wanted: old?.wanted ?? { state: "halted", by, at: new Date().toISOString() },
+    hostsPath: hostsPathOf(container),
+  };
+}
+
+/** Before its first start a container has no hosts file yet; it will stand beside its log. */
+function hostsPathOf(container: Container): string {
+  if (container.hostsPath !== "") return container.hostsPath;
+  const raw = container.raw as { LogPath?: string; HostnamePath?: string; ResolvConfPath?: string };
+  const sibling = [raw.HostnamePath, raw.ResolvConfPath, raw.LogPath].find((path) =>
+    path !== undefined && path !== ""
+  );
+  return sibling === undefined
+    ? `/var/lib/docker/containers/${container.id}/hosts`
+    : `${sibling.slice(0, sibling.lastIndexOf("/"))}/hosts`;
+}
+
+async function planWiring(ground: Ground, spec: VnodeSpec, container: Container): Promise<void> {
+  const life = await lifeOf(ground.host, container.id, container.state.pid);
+  if (life === null) return;
+  const { steps } = await wire(ground.host, wiringOf(spec), life, { plan: true });
+  for (const one of steps) ground.onStep?.(one);
+}
+
+/**
+ * Makes sure that a vnode that should run by now is wired; normally finds the gate's work in place.
+ *
+ * @throws {BerthError} when it does not run, with its exit code and Docker's reason.
+ */
+export async function wireRunning(ground: Ground, record: VnodeRecord) {
+  const container = await ground.docker.inspectContainer(record.containerId);
+  if (container === null || !container.state.running) {
+    const { exitCode, error } = container?.state ?? { exitCode: null, error: "its container is gone" };
+    throw new BerthError({
+      code: "not-converged",
+      object: `vnode ${record.name}`,
+      message: `It does not keep running: exit code ${exitCode}${error === "" ? "" : `, ${error}`}`,
+      next: `docker logs ${record.name}`,
+    });
+  }
+  const life = await lifeOf(ground.host, container.id, container.state.pid);
+  if (life === null) return [];
+  const { steps } = await wire(ground.host, wiringOf(record.spec), life, { hostsPath: record.hostsPath });
+  return steps;
+}

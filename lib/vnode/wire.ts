@@ -1,0 +1,255 @@
+// wire(): makes the host-side kernel state of one running vnode what its spec says. unwire(): takes it away.
+// Called by the gate before the first instruction, by the watch after events and at each resync, and by an
+// operator's live change. One lock per vnode, never held across a call of Docker's. The marks stand on the
+// objects themselves, so nothing of this is journalled.
+import type { Host, Look } from "../host/types.ts";
+import { BerthError } from "../log/error.ts";
+import { applySteps } from "./apply_steps.ts";
+import { type Seen, staleControlLines, type Step, stepsOf } from "./difference.ts";
+import { generationOf, isAlive, type Life, startTimeOf } from "./life.ts";
+import { CONTROL_NETWORK, parseLinkAlias } from "./names.ts";
+import { lifePath, RUN_DIRECTORY, vnodeLockPath } from "./paths.ts";
+import { type HostView, parseJson, peerOf, readHostView, readInside } from "./view.ts";
+import { HOSTS_BEGIN, hostsBlock, type Wiring } from "./wiring.ts";
+
+/** What wiring (or taking it away) came to. */
+export interface Wired {
+  readonly steps: readonly Step[];
+  readonly changed: boolean;
+  /** The life that is wired; null when it had gone meanwhile, or after unwire. */
+  readonly generation: string | null;
+}
+
+export interface WireOptions {
+  /** The caller holds the vnode's lock (the gate's script does). @default {false} */
+  readonly locked?: boolean;
+  /** Milliseconds to wait for the lock. @default {10000} */
+  readonly waitMs?: number;
+  /** A look at the host that was made already; one of our own otherwise. */
+  readonly view?: HostView;
+  /** The container's hosts file. */
+  readonly hostsPath?: string;
+  /** Only tell. @default {false} */
+  readonly plan?: boolean;
+}
+
+/** Names the control interface inside: vnodes have exactly one Docker network. */
+const CONTROL_INSIDE = "eth0";
+
+/**
+ * Wires a running vnode. Does nothing when everything stands.
+ *
+ * @throws {BerthError} `locked` (somebody else is at it), `missing` (a lan, the firewall), `command-failed`,
+ * `not-converged` (the kernel did not take it).
+ */
+export async function wire(
+  host: Host,
+  wiring: Wiring,
+  life: Life,
+  options: WireOptions = {},
+): Promise<Wired> {
+  const view = options.view;
+  if (view !== undefined) {
+    // The cheap way: most looks find nothing to do, and need no lock for it.
+    const seen = await see(host, wiring, life, view);
+    if (seen.settled && stepsOf(wiring, seen).length === 0) {
+      return { steps: [], changed: false, generation: generationOf(life) };
+    }
+  }
+  if (options.plan === true) {
+    const steps = stepsOf(wiring, await see(host, wiring, life, view ?? (await readHostView(host))));
+    return { steps, changed: steps.length > 0, generation: generationOf(life) };
+  }
+  return await withLock(host, wiring.vnode, options, async () => {
+    if ((await startTimeOf(host, life.pid)) !== life.startTime) {
+      return { steps: [], changed: false, generation: null };
+    }
+    const seen = await see(host, wiring, life, await readHostView(host));
+    requireGround(wiring, seen);
+    const steps = stepsOf(wiring, seen);
+    await applySteps(host, wiring.vnode, steps, life.pid);
+    if (!seen.settled) await writeHosts(host, wiring, options.hostsPath);
+    if (steps.length > 0) await readBack(host, wiring, life, seen.settled);
+    if (!seen.settled || steps.some((step) => step.resource.startsWith("control"))) {
+      await host.makeDirectory(`${RUN_DIRECTORY}/life`, { mode: 0o700 });
+      await host.writeText(lifePath(wiring.vnode), `${generationOf(life)} ${seen.port ?? "-"}\n`, {
+        mode: 0o600,
+      });
+    }
+    return { steps, changed: steps.length > 0, generation: generationOf(life) };
+  });
+}
+
+/**
+ * Takes away what stands for lives of a vnode that are over: host ends, ifbs, control elements.
+ * Does nothing where there is nothing. The wiring of a life that still runs is left alone, unless it is
+ * named by `force` (the gate, whose start failed) or `force` is "all" (the vnode is being destroyed).
+ */
+export async function unwire(
+  host: Host,
+  vnode: string,
+  options: WireOptions & { force?: string; control?: Wiring["control"] } = {},
+): Promise<Wired> {
+  return await withLock(host, vnode, options, async () => {
+    const view = options.view ?? (await readHostView(host));
+    const steps: Step[] = [];
+    const over = new Set<string>();
+    for (const link of view.links.values()) {
+      const mark = parseLinkAlias(link.ifalias);
+      if (mark?.vnode !== vnode) continue;
+      const forced = options.force === "all" || options.force === mark.generation;
+      if (!forced && (await isAlive(host, mark.generation, view.bootId))) continue;
+      over.add(mark.generation);
+      steps.push({
+        resource: `link ${vnode}/${mark.link}`,
+        verb: "delete",
+        why: "its life is over",
+        clear: [`link del ${link.ifname}`],
+      });
+    }
+    const settled = await readLife(host, vnode);
+    const gone = settled !== null &&
+      (options.force === "all" || options.force === settled.generation ||
+        !(await isAlive(host, settled.generation, view.bootId)));
+    const { control } = options;
+    const nft = staleControlLines(view, (port, mac, address) =>
+      // Docker's host ends vanish with their namespace: an element without its port is of a life that is over.
+      (gone && port === settled.port) ||
+      (control !== undefined && (mac === control.mac || address === control.address) &&
+        (options.force !== undefined || !view.links.has(port))));
+    if (nft.length > 0) {
+      steps.push({ resource: `control ${vnode}`, verb: "delete", why: "its life is over", nft });
+    }
+    await applySteps(host, vnode, steps, null);
+    if (gone) await host.remove(lifePath(vnode));
+    return { steps, changed: steps.length > 0, generation: null };
+  });
+}
+
+/** Which life was wired to its end last, and the control port it has. */
+export async function readLife(
+  look: Look,
+  vnode: string,
+): Promise<{ generation: string; port: string } | null> {
+  const text = await look.readText(lifePath(vnode));
+  const [generation, port] = (text ?? "").trim().split(" ");
+  return generation === undefined || port === undefined ? null : { generation, port };
+}
+
+async function withLock<T>(
+  host: Host,
+  vnode: string,
+  options: WireOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (options.locked === true) return await work();
+  const lock = await host.lock(vnodeLockPath(vnode), { waitMs: options.waitMs ?? 10_000 });
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Looks at what one vnode needs beyond the host's view: inside only when this life is not settled yet. */
+async function see(look: Look, wiring: Wiring, life: Life, view: HostView): Promise<Seen> {
+  const last = await readLife(look, wiring.vnode);
+  const settled = last !== null && last.generation === generationOf(life);
+  const known = settled ? view.links.get(last.port) : undefined;
+  const portStands = known?.master === CONTROL_NETWORK;
+  const inside = settled && portStands ? null : await readInside(look, life.pid);
+  const control = inside?.get(CONTROL_INSIDE);
+  const port = portStands
+    ? known!.ifname
+    : control === undefined
+    ? null
+    : peerOf(view, control)?.ifname ?? null;
+  return {
+    view,
+    life,
+    settled,
+    inside: settled ? null : inside,
+    port,
+    redirected: await readRedirects(look, wiring, view),
+  };
+}
+
+/** Devices of this vnode whose redirect leads to their ifb: one `tc -batch` of shows for all. */
+async function readRedirects(look: Look, wiring: Wiring, view: HostView): Promise<Set<string>> {
+  const shaped = wiring.links.filter((link) =>
+    link.ifb !== null && (view.qdiscs.get(link.end) ?? []).some((qdisc) => qdisc.kind === "ingress")
+  );
+  const found = new Set<string>();
+  await Promise.all(shaped.map(async (link) => {
+    const output = await look.query({
+      argv: ["tc", "-j", "filter", "show", "dev", link.end, "parent", "ffff:"],
+      okExit: [0, 1, 2],
+    });
+    const filters = parseJson<
+      { protocol?: string; options?: { actions?: { kind: string; to_dev?: string }[] } }[]
+    >(
+      output.stdout,
+      "tc filter show",
+    );
+    const leads = filters.some((filter) =>
+      filter.protocol === "all" &&
+      filter.options?.actions?.some((action) => action.kind === "mirred" && action.to_dev === link.ifb)
+    );
+    if (leads) found.add(link.end);
+  }));
+  return found;
+}
+
+/** What must stand before a vnode can be wired: its lans, the control network's table and port. */
+function requireGround(wiring: Wiring, seen: Seen): void {
+  const object = `vnode ${wiring.vnode}`;
+  for (const link of wiring.links) {
+    if (seen.view.links.get(link.bridge)?.linkinfo?.info_kind === "bridge") continue;
+    throw new BerthError({
+      code: "missing",
+      object,
+      message: `Cannot attach ${link.name}: bridge "${link.bridge}" of lan "${link.lan}" is missing`,
+      next: `berth vnode up ${wiring.vnode}`,
+    });
+  }
+  if (seen.view.control === null) {
+    throw new BerthError({
+      code: "missing",
+      object,
+      message: "Cannot register it on the control network: berth's nftables table is missing",
+      next: "berth host firewall",
+    });
+  }
+  const inside = seen.inside?.get(CONTROL_INSIDE);
+  if (inside !== undefined && inside.address !== wiring.control.mac) {
+    throw new BerthError({
+      code: "not-converged",
+      object,
+      message: `${CONTROL_INSIDE} has MAC ${inside.address}, wanted ${wiring.control.mac}`,
+      next: `berth vnode up ${wiring.vnode} --recreate`,
+    });
+  }
+}
+
+/** Appends our block to the container's hosts file, in place (it is bound into the container). */
+async function writeHosts(host: Host, wiring: Wiring, path: string | undefined): Promise<void> {
+  const block = hostsBlock(wiring);
+  if (block === "" || path === undefined) return;
+  const text = await host.readText(path);
+  if (text === null || text.includes(HOSTS_BEGIN)) return;
+  await host.appendText(path, (text.endsWith("\n") || text === "" ? "" : "\n") + block);
+}
+
+/** Looks again: what is left is what the kernel did not take. */
+async function readBack(look: Look, wiring: Wiring, life: Life, settled: boolean): Promise<void> {
+  const seen = await see(look, wiring, life, await readHostView(look));
+  // Routes are "replace": they either took or failed, and are not read back.
+  const left = stepsOf(wiring, { ...seen, settled }).filter((step) => !step.resource.startsWith("routes"));
+  if (left.length === 0) return;
+  throw new BerthError({
+    code: "not-converged",
+    object: `vnode ${wiring.vnode}`,
+    message: `The kernel did not take ${left.map((step) => `${step.resource} (${step.why})`).join(", ")}`,
+    next: "berth status",
+  });
+}

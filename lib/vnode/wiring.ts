@@ -1,0 +1,147 @@
+// What the host-side kernel state of one running vnode should be, as plain data computed from its spec, and
+// the batches that make it from nothing. Pure. The gate runs these batches as they are (with the places for
+// pid, generation and port filled in); wire() runs those lines of them that are missing.
+import type { LanSpec, LinkSpec, RouteSpec, VnodeSpec } from "../config/types.ts";
+import { bridgeName, hostEndName, ifbName, linkAlias } from "./names.ts";
+import { isPlain, qdiscLines, type Qdiscs, qdiscsOf } from "./shape.ts";
+
+/** Places in a batch that only the moment of the start can fill. */
+export const PLACE = { pid: "@PID@", generation: "@GEN@", port: "@PORT@" } as const;
+
+/** One link, on the host and inside. */
+export interface LinkWiring {
+  readonly end: string;
+  /** Present where what the vnode sends is shaped. */
+  readonly ifb: string | null;
+  readonly bridge: string;
+  readonly lan: string;
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly addresses: readonly string[];
+  /** On the host end's root: what the vnode hears. */
+  readonly ingress: Qdiscs;
+  /** On the ifb's root: what the vnode says. */
+  readonly egress: Qdiscs;
+}
+
+/** Everything that wiring a vnode means. */
+export interface Wiring {
+  readonly vnode: string;
+  readonly links: readonly LinkWiring[];
+  readonly routes: readonly RouteSpec[];
+  readonly control: { readonly address: string; readonly mac: string };
+  /** Lines of /etc/hosts beside Docker's own, without the marks. */
+  readonly hosts: readonly string[];
+}
+
+/** Marks of our block in the container's /etc/hosts. */
+export const HOSTS_BEGIN = "# berth: begin";
+export const HOSTS_END = "# berth: end";
+
+function linkWiring(vnode: string, link: LinkSpec): LinkWiring {
+  return {
+    end: hostEndName(vnode, link.name),
+    ifb: isPlain(link.egress) ? null : ifbName(vnode, link.name),
+    bridge: bridgeName(link.lan),
+    lan: link.lan,
+    name: link.name,
+    mac: link.mac,
+    mtu: link.mtu,
+    addresses: link.addresses,
+    ingress: qdiscsOf(link.ingress, link.mtu),
+    egress: qdiscsOf(link.egress, link.mtu),
+  };
+}
+
+/** The wiring of a vnode's spec. */
+export function wiringOf(spec: VnodeSpec): Wiring {
+  return {
+    vnode: spec.name,
+    links: spec.links.map((link) => linkWiring(spec.name, link)),
+    routes: spec.routes,
+    control: spec.control,
+    hosts: Object.entries(spec.hosts).map(([name, address]) => `${address}\t${name}`),
+  };
+}
+
+/** The lans a vnode's links are on, of those declared. */
+export function lansOf(spec: VnodeSpec, lans: readonly LanSpec[]): LanSpec[] {
+  return lans.filter((lan) => spec.links.some((link) => link.lan === lan.name));
+}
+
+/** `ip -batch` lines on the host for one link. `up` inside the `link add` fails (measured): lines of their own. */
+export function hostLinkLines(wiring: Wiring, link: LinkWiring, pid: string, generation: string): string[] {
+  const alias = linkAlias(wiring.vnode, link.name, generation);
+  return [
+    `link add ${link.end} mtu ${link.mtu} master ${link.bridge} type veth ` +
+    `peer name ${link.name} netns ${pid} address ${link.mac} mtu ${link.mtu}`,
+    // A bridge port without an address would still get fe80:: and speak on the lan.
+    `link set ${link.end} addrgenmode none`,
+    `link set ${link.end} alias ${alias} up`,
+  ];
+}
+
+/** `ip -batch` lines on the host for the ifb of one link; [] where what it sends is not shaped. */
+export function ifbLines(wiring: Wiring, link: LinkWiring, generation: string): string[] {
+  if (link.ifb === null) return [];
+  return [
+    `link add ${link.ifb} type ifb`,
+    `link set ${link.ifb} addrgenmode none`,
+    `link set ${link.ifb} alias ${linkAlias(wiring.vnode, link.name, generation)} up`,
+  ];
+}
+
+/** `ip -batch` lines inside the vnode for its links, without its routes. */
+export function insideLinkLines(link: LinkWiring): string[] {
+  return [
+    // nodad: the address works from the first instruction on; the lan is ours, duplicates are refused before.
+    ...link.addresses.map((address) =>
+      `addr add ${address} dev ${link.name}${address.includes(":") ? " nodad" : ""}`
+    ),
+    `link set ${link.name} up`,
+  ];
+}
+
+/** `ip -batch` lines inside the vnode for its static routes. */
+export function routeLines(wiring: Wiring): string[] {
+  return wiring.routes.map((route) =>
+    `route replace ${route.to === "default" && route.via.includes(":") ? "::/0" : route.to} via ${route.via}`
+  );
+}
+
+/** Names of interfaces inside that need IPv6, which dockerd switches off in a container's namespace. */
+export function ipv6Names(wiring: Wiring): string[] {
+  return wiring.links.filter((link) => link.addresses.some((address) => address.includes(":"))).map((link) =>
+    link.name
+  );
+}
+
+/** `tc -batch` lines that lead what a vnode says through its ifb: every protocol, VLAN and ARP included. */
+export function redirectLines(link: LinkWiring): string[] {
+  if (link.ifb === null) return [];
+  return [
+    `qdisc add dev ${link.end} ingress`,
+    `filter add dev ${link.end} parent ffff: protocol all prio 1 u32 match u32 0 0 ` +
+    `action mirred egress redirect dev ${link.ifb}`,
+  ];
+}
+
+/** `tc -batch` lines for one link. */
+export function shapeLines(link: LinkWiring): string[] {
+  return [
+    ...qdiscLines(link.end, link.ingress),
+    ...(link.ifb === null ? [] : [...qdiscLines(link.ifb, link.egress), ...redirectLines(link)]),
+  ];
+}
+
+/** Our block of the container's hosts file; "" where there is nothing to say. */
+export function hostsBlock(wiring: Wiring): string {
+  if (wiring.hosts.length === 0) return "";
+  return [HOSTS_BEGIN, ...wiring.hosts, HOSTS_END, ""].join("\n");
+}
+
+/** All host-side names, so that what is left of an earlier life can be taken away first. */
+export function hostNames(wiring: Wiring): string[] {
+  return wiring.links.flatMap((link) => link.ifb === null ? [link.end] : [link.end, link.ifb]);
+}
