@@ -7,6 +7,10 @@ export { groups } from "./_groups.ts";
 
 /** All commands. */
 export const tree: Tree = {
+  "run": {
+    summary: "Run a script of your own",
+    load: () => import("./run.ts"),
+  },
   "version": {
     summary: "Print the version",
     load: () => import("./version.ts"),

@@ -1,12 +1,15 @@
 // What a task is given, built from what the command line said. Everything in it is lazy: `berth version` opens,
 // loads and contacts nothing.
+import process from "node:process";
 import type { Config } from "../config/types.ts";
 import type { Docker } from "../docker/types.ts";
-import type { Host } from "../host/types.ts";
-import { BerthError } from "../log/error.ts";
+import { createHost } from "../host/host.ts";
+import type { EngineDoor, Host } from "../host/types.ts";
 import { createLog } from "../log/logger.ts";
 import type { Log } from "../log/log.ts";
-import type { Change, Ensure, Resource } from "../resource/types.ts";
+import { createEnsure, type Ensurer } from "../resource/ensure.ts";
+import { createJournal } from "../resource/journal.ts";
+import type { Change } from "../resource/types.ts";
 import type { Progress } from "./progress.ts";
 import type { TaskContext } from "./task.ts";
 
@@ -43,32 +46,80 @@ export function createSession(parts: {
   readonly onChange: (change: Change) => void;
 }): Session {
   const { settings, progress, signal } = parts;
-  const changes: Change[] = [];
   let output: { data: unknown; text: string | undefined } | undefined;
   let exit: number | undefined;
-  const unchanged = 0;
-  let log: Log | undefined;
-  const missing = (): never => {
-    throw new BerthError({ code: "fault", object: "berth", message: "Not built in yet" });
+  let unchanged = 0;
+  let opened: Docker | undefined;
+
+  const log = once((): Log => {
+    const level = settings.quiet ? "error" : settings.verbose ? "debug" : "info";
+    return createLog({ level, before: progress.clear });
+  });
+  const config = once(async (): Promise<Config> => {
+    const { loadConfig } = await import("../config/load.ts");
+    return await loadConfig({ look: host(), directory: settings.configDirectory });
+  });
+  const docker = once(async (): Promise<Docker> => {
+    const { socket } = (await config()).host.engine;
+    const { createDocker } = await import("../docker/client.ts");
+    return opened = createDocker({ socket, kill: (pid) => void process.kill(pid, "SIGKILL") });
+  });
+  const door = once(async (): Promise<EngineDoor> => {
+    const { engineDoor } = await import("../docker/door.ts");
+    return engineDoor(await docker());
+  });
+  const engine: EngineDoor = {
+    get: async (path) => await (await door()).get(path),
+    call: async (request) => await (await door()).call(request),
   };
+  const host = once((): Host => createHost({ engine, plan: settings.mode === "plan", log: log(), signal }));
+  const ensurer = once((): Ensurer =>
+    createEnsure({
+      host: host(),
+      mode: settings.mode,
+      journal: createJournal(host()),
+      onChange: parts.onChange,
+      signal,
+    })
+  );
+  const counted = <Answer extends { readonly changed: boolean }>(ensured: readonly Answer[]) => {
+    unchanged += ensured.filter(({ changed }) => !changed).length;
+  };
+
   const context: TaskContext<unknown> = {
     options: parts.options,
     args: parts.args,
     mode: settings.mode,
     signal,
     json: settings.json,
+    verbose: settings.verbose,
     configDirectory: settings.configDirectory,
-    changes,
+    get changes() {
+      return ensurer().changes;
+    },
     get log() {
-      const level = settings.quiet ? "error" : settings.verbose ? "debug" : "info";
-      return log ??= createLog({ level, before: progress.clear });
+      return log();
     },
-    get host(): Host {
-      return missing();
+    get host() {
+      return host();
     },
-    ensure: missing as Ensure,
-    config: (): Promise<Config> => Promise.resolve(missing()),
-    docker: (): Promise<Docker> => Promise.resolve(missing()),
+    async ensure(resource) {
+      progress.set(resource.id);
+      const ensured = await ensurer().ensure(resource);
+      progress.set("");
+      counted([ensured]);
+      return ensured;
+    },
+    async ensureAll(resources) {
+      progress.set(resources.length === 1 ? resources[0]!.id : `${resources.length} things`);
+      const ensured = await ensurer().ensureAll(resources);
+      progress.set("");
+      counted(ensured);
+      return ensured;
+    },
+    undo: (resources) => ensurer().undo(resources),
+    config,
+    docker,
     progress: (text) => progress.set(text),
     output(data, text) {
       output = { data, text };
@@ -77,13 +128,17 @@ export function createSession(parts: {
       exit = code;
     },
   };
-  void unchanged;
-  void (null as unknown as Resource<unknown>);
   return {
     context,
     result: () => output,
     exitCode: () => exit,
     unchanged: () => unchanged,
-    close: () => Promise.resolve(),
+    close: async () => await opened?.close(),
   };
+}
+
+/** A getter that makes its value at the first call. A promise that was rejected stays so: one run, one answer. */
+function once<Value>(make: () => Value): () => Value {
+  let made: { value: Value } | undefined;
+  return () => (made ??= { value: make() }).value;
 }

@@ -3,6 +3,7 @@ import type { Config } from "../config/types.ts";
 import type { Docker } from "../docker/types.ts";
 import type { Host } from "../host/types.ts";
 import type { Log } from "../log/log.ts";
+import type { Ensurer } from "../resource/ensure.ts";
 import type { Change, Ensure } from "../resource/types.ts";
 import type { GenericSchema, InferOutput } from "valibot";
 
@@ -16,6 +17,10 @@ export interface TaskContext<Options> {
   readonly host: Host;
   readonly log: Log;
   readonly ensure: Ensure;
+  /** Many resources at once: one look, one process per tool where order allows. */
+  readonly ensureAll: Ensurer["ensureAll"];
+  /** Gives back what the journal has of these resources, newest first. */
+  readonly undo: Ensurer["undo"];
   /** All changes made (or planned) so far in this run. */
   readonly changes: readonly Change[];
   /** Loads /etc/berth (or --config DIR) once; throws with all issues at once. */
@@ -28,6 +33,8 @@ export interface TaskContext<Options> {
   readonly configDirectory: string;
   /** True with --json: a task that streams writes one JSON object a line. */
   readonly json: boolean;
+  /** True with --verbose. */
+  readonly verbose: boolean;
   /** Tells what is being done now ("Pulling debian:12"); shown when it takes over a second. "" ends it. */
   progress(text: string): void;
   /** The result: `data` for --json, `text` (or a table) for people. Called at most once, at the end. */

@@ -1,5 +1,11 @@
 // The version of this berth. Stands alone so that `berth version` loads nothing else.
-// package.json holds the same; test/cli/version.test.ts keeps the two together.
+// The build defines the two names; from source the version is package.json's (a test keeps the two together).
 
-/** The version of this berth, as package.json says it. */
-export const VERSION = "0.1.0";
+declare const BERTH_VERSION: string | undefined;
+declare const BERTH_COMMIT: string | undefined;
+
+/** The version of this berth. */
+export const VERSION: string = typeof BERTH_VERSION === "string" ? BERTH_VERSION : "0.1.0";
+
+/** The commit it was built from; "source" when it is not built. */
+export const COMMIT: string = typeof BERTH_COMMIT === "string" ? BERTH_COMMIT : "source";
