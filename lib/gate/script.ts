@@ -2,7 +2,7 @@
 // `start` of a vnode it runs that vnode's batches. POSIX sh, no berth on the good path; berth only when there
 // is something to explain or to mend. facts: dockerd calls `runc --root R --log L … start ID` when Docker's own
 // interface stands in the container's namespace and its process still waits.
-import { CONTROL_ALLOW, CONTROL_NAMES, CONTROL_TABLE } from "../resource/firewall_names.ts";
+import { CONTROL_SETS, CONTROL_TABLE } from "../resource/firewall.ts";
 import { CONTROL_NETWORK, LABEL_VNODE } from "../vnode/names.ts";
 import { GATE_DIRECTORY, RUN_DIRECTORY } from "../vnode/paths.ts";
 import { HOSTS_BEGIN } from "../vnode/wiring.ts";
@@ -141,7 +141,7 @@ quick() {
     [ "$found" != "$index" ] || port=\${end##*/}
   done
   [ -n "$port" ] || return 1
-  printf 'add element ${table} ${CONTROL_ALLOW} { "%s" . %s . %s }\\nadd element ${table} ${CONTROL_NAMES} { "%s" }\\n' \\
+  printf 'add element ${table} ${CONTROL_SETS.ports} { "%s" . %s . %s }\\nadd element ${table} ${CONTROL_SETS.names} { "%s" }\\n' \\
     "$port" "$mac" "$address" "$port" | nft -f - || return 1
   if [ -s "$dir/hosts" ]; then
     while read -r line; do [ "$line" != "${HOSTS_BEGIN}" ] || return 1; done <"$hosts"

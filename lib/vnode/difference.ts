@@ -1,7 +1,7 @@
 // What stands between what is and what a vnode's wiring should be: steps as data, each with its reason. Pure.
 // Owned always: host ends, ifbs, bridge membership, qdiscs, control elements. Inside: only what a new life
 // has not been given yet.
-import { CONTROL_ALLOW, CONTROL_NAMES, CONTROL_TABLE } from "../resource/firewall_names.ts";
+import { CONTROL_SETS, CONTROL_TABLE } from "../resource/firewall.ts";
 import type { Life } from "./life.ts";
 import { generationOf } from "./life.ts";
 import { linkAlias, parseLinkAlias } from "./names.ts";
@@ -237,10 +237,10 @@ function controlSteps(wiring: Wiring, seen: Seen): Step[] {
   const wanted = seen.port === null ? null : controlElement(seen.port, mac, address);
   const add: string[] = [];
   if (wanted !== null && !control.allow.has(wanted.seen)) {
-    add.push(`add element ${table} ${CONTROL_ALLOW} ${wanted.nft}`);
+    add.push(`add element ${table} ${CONTROL_SETS.ports} ${wanted.nft}`);
   }
   if (seen.port !== null && !control.names.has(seen.port)) {
-    add.push(`add element ${table} ${CONTROL_NAMES} { "${seen.port}" }`);
+    add.push(`add element ${table} ${CONTROL_SETS.names} { "${seen.port}" }`);
   }
   const remove = staleControlLines(
     seen.view,
@@ -266,8 +266,10 @@ export function staleControlLines(
   for (const element of view.control.allow) {
     const [port = "", mac = "", address = ""] = element.split(" ");
     if (!picks(port, mac, address)) continue;
-    lines.push(`delete element ${table} ${CONTROL_ALLOW} ${controlElement(port, mac, address).nft}`);
-    if (view.control.names.has(port)) lines.push(`delete element ${table} ${CONTROL_NAMES} { "${port}" }`);
+    lines.push(`delete element ${table} ${CONTROL_SETS.ports} ${controlElement(port, mac, address).nft}`);
+    if (view.control.names.has(port)) {
+      lines.push(`delete element ${table} ${CONTROL_SETS.names} { "${port}" }`);
+    }
   }
   return lines;
 }

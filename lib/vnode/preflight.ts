@@ -4,7 +4,7 @@ import type { VnodeSpec } from "../config/types.ts";
 import type { Docker } from "../docker/types.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError, type Issue } from "../log/error.ts";
-import { CONTROL_TABLE } from "../resource/firewall_names.ts";
+import { CONTROL_TABLE } from "../resource/firewall.ts";
 import { RUNTIME } from "./container.ts";
 import { CONTROL_NETWORK } from "./names.ts";
 import { needsNetem } from "./shape.ts";

@@ -2,7 +2,7 @@
 // processes (ip, tc, nft), read as JSON. And one look inside a vnode's namespace. Reads only.
 import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
-import { CONTROL_ALLOW, CONTROL_NAMES, CONTROL_TABLE } from "../resource/firewall_names.ts";
+import { CONTROL_SETS, CONTROL_TABLE } from "../resource/firewall.ts";
 import { readBootId } from "./life.ts";
 import type { FoundQdisc } from "./shape.ts";
 
@@ -95,7 +95,7 @@ export async function readHostView(look: Look): Promise<HostView> {
     qdiscs: byDevice,
     control: listing === null
       ? null
-      : { allow: elementsOf(listing, CONTROL_ALLOW), names: elementsOf(listing, CONTROL_NAMES) },
+      : { allow: elementsOf(listing, CONTROL_SETS.ports), names: elementsOf(listing, CONTROL_SETS.names) },
   };
 }
 
