@@ -18,20 +18,23 @@ export interface Lan {
   readonly name: string;
   readonly subnets: readonly Subnet[];
   readonly mtu: number;
-  /** False when one of its subnets was refused: addresses are then not held against them. */
+  /** False when its subnets are in doubt (refused, declared twice): addresses are then not held against them. */
   readonly complete: boolean;
 }
 
 /** RFC 8200, section 5. */
 export const IPV6_MTU = 1280;
 
-/** Checks all lans; answers with them by name. */
+/** Checks all lans; answers with them by name. `named` are all names that stand in the files, refused or not. */
 export function checkLans(
   found: readonly FoundLan[],
+  named: readonly string[],
   host: HostFacts,
   report: Report,
 ): ReadonlyMap<string, Lan> {
-  const lans = new Map<string, Lan>();
+  const lans = new Map<string, Lan>(
+    named.map((name) => [name, { name, subnets: [], mtu: 65_535, complete: false }]),
+  );
   const first = new Map<string, Where>();
   for (const { name, draft, where } of found) {
     const at = (...path: (string | number)[]): Where => ({
@@ -42,6 +45,8 @@ export function checkLans(
     if (earlier !== undefined) {
       const message = `The lan ${name} is declared twice, first at ${earlier.file.place(earlier.path)}`;
       report.add(where, new Problem(message, "a name of its own", "Rename one, or declare it once"), name);
+      const kept = lans.get(name);
+      if (kept !== undefined) lans.set(name, { ...kept, subnets: [], complete: false });
       continue;
     }
     first.set(name, where);

@@ -47,8 +47,9 @@ export function parseConfig(files: readonly FileText[], options: { engineRoot?: 
   const facts = checkHost(draft, where, report);
   const lans: FoundLan[] = [];
   const vnodes: FoundVnode[] = [];
+  const written = read.flatMap(({ document, kind }) => kind === "vnodes" ? writtenNames(document) : []);
   for (const { document, kind } of read) if (kind === "vnodes") collect(document, lans, vnodes, report);
-  const checkedLans = checkLans(lans, facts, report);
+  const checkedLans = checkLans(lans, written, facts, report);
   const checkedVnodes = checkVnodes(vnodes, checkedLans, facts, report);
   const { issues } = report;
   if (issues.length > 0) {
@@ -71,6 +72,13 @@ export function parseConfig(files: readonly FileText[], options: { engineRoot?: 
     })),
     vnodes: checkedVnodes,
   };
+}
+
+/** Names of lans that stand in a file, whatever else is wrong with them. */
+function writtenNames(file: ConfigFile): string[] {
+  const lans = (file.value as { lans?: unknown } | null | undefined)?.lans;
+  if (Array.isArray(lans)) return lans.flatMap((lan) => typeof lan?.name === "string" ? [lan.name] : []);
+  return typeof lans === "object" && lans !== null ? Object.keys(lans) : [];
 }
 
 /** Adds the lans and vnodes of one file. */

@@ -122,14 +122,17 @@ export interface About {
   readonly wanted: string;
   readonly pattern?: string;
   readonly examples?: readonly string[];
+  /** Most likely unit of a bare number, for the next step. */
+  readonly unit?: string;
 }
 
 /** A text value that is parsed into something; bare numbers and the like are told what is wanted. */
 export function field<Output>(about: About, parse: (text: string) => Output | Problem) {
-  const quote = (input: unknown) =>
-    typeof input === "number" || typeof input === "boolean"
-      ? `Write it as text, in quotes, as ${about.wanted}`
-      : undefined;
+  const quote = (input: unknown) => {
+    if (typeof input !== "number" && typeof input !== "boolean") return undefined;
+    if (about.unit !== undefined) return `Write it with its unit, such as "${input}${about.unit}"`;
+    return `Write it in quotes: "${input}"`;
+  };
   return v.pipe(
     v.string(wrongKind(about.wanted, quote)),
     v.description(about.description),
@@ -170,7 +173,9 @@ export function flag(description: string) {
 export function list<Item extends v.GenericSchema>(description: string, item: Item, least = 0) {
   const wanted = "a list";
   const next = (input: unknown) =>
-    typeof input === "string" ? `Write [${JSON.stringify(input.slice(0, 40))}]` : undefined;
+    typeof input === "string" && /^[\w ./:=-]{1,60}$/.test(input)
+      ? `Write ${JSON.stringify(input.trim().split(/ +/)).replaceAll(",", ", ")}`
+      : undefined;
   return v.pipe(
     v.array(item, wrongKind(wanted, next)),
     v.description(description),

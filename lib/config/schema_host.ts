@@ -184,6 +184,7 @@ const watch = map("The watch", {
     field({
       description: "Time between full looks when nothing happens, 1s to 24h.",
       wanted: FORMS.duration,
+      unit: "s",
       pattern: PATTERNS.duration,
     }, parseResync),
     "60s",

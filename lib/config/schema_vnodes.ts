@@ -38,18 +38,21 @@ const shape = {
   rate: v.optional(field({
     description: "Bandwidth, 8kbit to 10gbit: Ethernet frames without preamble and FCS.",
     wanted: FORMS.rate,
+    unit: "mbit",
     pattern: PATTERNS.rate,
     examples: ["10mbit", "64kbit"],
   }, limited(parseRate, 8000, 10e9, "a rate from 8kbit to 10gbit"))),
   delay: v.optional(field({
     description: "Added delay, at most 60s. Needs netem in the vhost's kernel.",
     wanted: FORMS.delay,
+    unit: "ms",
     pattern: PATTERNS.delay,
     examples: ["20ms", "500us"],
   }, limited(parseDelay, 0, 60e6, "a delay of at most 60s"))),
   loss: v.optional(field({
     description: "Share of frames lost. Needs netem in the vhost's kernel.",
     wanted: FORMS.percent,
+    unit: "%",
     pattern: PATTERNS.percent,
     examples: ["1%", "0.1%"],
   }, parsePercent)),
