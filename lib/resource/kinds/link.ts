@@ -1,0 +1,168 @@
+// Bridges of our own and addresses on devices. Volatile. A bridge is ours by its alias; without it, it is foreign.
+import { ipBatch } from "../../host/batch.ts";
+import type { Look } from "../../host/types.ts";
+import { BerthError } from "../../log/error.ts";
+import type { Change, Op, Resource } from "../types.ts";
+
+/** A bridge as far as berth cares. */
+export interface BridgeState {
+  readonly kind: string;
+  readonly alias: string;
+  readonly mtu: number;
+  readonly up: boolean;
+}
+
+/** What a bridge should be. */
+export interface BridgeOptions {
+  /** Our mark on it: "berth lan left-right". Starts with "berth". */
+  readonly alias: string;
+  /** @default {1500} */
+  readonly mtu?: number;
+  /** The name alone tells that it is ours (a hashed one): one without alias is a crash's, not a stranger's. */
+  readonly named?: boolean;
+}
+
+/**
+ * Settings of each bridge of ours: plain layer 2, no address by itself, link-local control frames forwarded
+ * (group_fwd_mask: all but the three the kernel keeps), no snooping that needs a querier.
+ */
+const BRIDGE_SETTINGS = "stp_state 0 mcast_snooping 0 group_fwd_mask 0xfff8";
+
+/**
+ * A bridge of our own, up.
+ *
+ * @throws {BerthError} code `refused` when a link of that name is there and not ours.
+ */
+export function bridge(name: string, options: BridgeOptions): Resource<BridgeState> {
+  const id = `bridge ${name}`;
+  const desired: BridgeState = { kind: "bridge", alias: options.alias, mtu: options.mtu ?? 1500, up: true };
+  const isOurs = (found: BridgeState) =>
+    found.kind === "bridge" &&
+    (found.alias.startsWith("berth") || (options.named === true && found.alias === ""));
+  const set = (to: BridgeState) =>
+    `link set dev ${name} alias "${to.alias}" mtu ${to.mtu} ${to.up ? "up" : "down"}`;
+  const remove: Op = { run: ipBatch([`link del dev ${name}`], { okExit: [0, 1] }) };
+  const create: Op = {
+    run: ipBatch([
+      `link add name ${name} type bridge ${BRIDGE_SETTINGS}`,
+      `link set dev ${name} addrgenmode none`,
+      set(desired),
+    ]),
+  };
+  return {
+    id,
+    desired,
+    volatile: true,
+    observe: (look) => observeBridge(look, name),
+    diff(found) {
+      const change = { resource: id, risk: "safe" } as const;
+      if (found === null) {
+        return [{ ...change, verb: "create", why: "missing", do: [create], undo: [remove] }];
+      }
+      if (!isOurs(found)) throw foreign(id, name, found);
+      const why = differenceOf(found, desired);
+      if (why === null) return [];
+      const back: Op = { run: ipBatch([set(found)]) };
+      const update: Change = {
+        ...change,
+        verb: "update",
+        why,
+        do: [{ run: ipBatch([set(desired)]) }],
+        undo: [back],
+      };
+      return [update];
+    },
+    prior: (found) => found,
+    revert(prior, found) {
+      if (found === null || prior !== null || !isOurs(found)) return [];
+      const why = "made by berth";
+      return [{ resource: id, verb: "delete", why, risk: "disruptive", do: [remove], undo: [create] }];
+    },
+  };
+}
+
+async function observeBridge(look: Look, name: string): Promise<BridgeState | null> {
+  const link = (await links(look, ["-j", "-d", "link", "show", "dev", name]))[0];
+  if (link === undefined) return null;
+  return {
+    kind: link.linkinfo?.info_kind ?? "none",
+    alias: link.ifalias ?? "",
+    mtu: link.mtu ?? 0,
+    up: link.flags?.includes("UP") ?? false,
+  };
+}
+
+function differenceOf(found: BridgeState, wanted: BridgeState): string | null {
+  const parts = (["alias", "mtu", "up"] as const)
+    .filter((key) => found[key] !== wanted[key])
+    .map((key) => `${key} ${JSON.stringify(found[key])}, wanted ${JSON.stringify(wanted[key])}`);
+  return parts.length === 0 ? null : parts.join("; ");
+}
+
+function foreign(id: string, name: string, found: BridgeState): BerthError {
+  return new BerthError({
+    code: "refused",
+    object: id,
+    message:
+      `Link "${name}" is not berth's: found kind "${found.kind}" with alias "${found.alias}", wanted a bridge ` +
+      'whose alias starts with "berth"',
+    next: `Rename or remove link "${name}"`,
+  });
+}
+
+/** Whether an address is there. */
+export interface AddressState {
+  readonly device: boolean;
+  readonly present: boolean;
+}
+
+/** An address, with prefix length and in the form the kernel prints, on a device that is there. */
+export function addressOn(device: string, cidr: string): Resource<AddressState> {
+  const id = `address ${cidr} on ${device}`;
+  const add: Op = { run: ipBatch([`addr add ${cidr} dev ${device}${cidr.includes(":") ? " nodad" : ""}`]) };
+  // Exit 1 or 2: the address or its device went by itself.
+  const remove: Op = { run: ipBatch([`addr del ${cidr} dev ${device}`], { okExit: [0, 1, 2] }) };
+  return {
+    id,
+    desired: { device: true, present: true },
+    volatile: true,
+    async observe(look) {
+      const link = (await links(look, ["-j", "addr", "show", "dev", device]))[0];
+      const all = link?.addr_info?.map((info) => `${info.local}/${info.prefixlen}`) ?? [];
+      return { device: link !== undefined, present: all.includes(cidr.toLowerCase()) };
+    },
+    diff(found) {
+      if (found?.present) return [];
+      const why = found?.device ? "missing" : `missing, as is "${device}"`;
+      return [{ resource: id, verb: "create", why, risk: "safe", do: [add], undo: [remove] }];
+    },
+    prior: (found) => found,
+    revert(prior, found) {
+      if (!found?.present || prior?.present) return [];
+      return [{
+        resource: id,
+        verb: "delete",
+        why: "set by berth",
+        risk: "disruptive",
+        do: [remove],
+        undo: [add],
+      }];
+    },
+  };
+}
+
+interface LinkJson {
+  readonly ifalias?: string;
+  readonly mtu?: number;
+  readonly flags?: readonly string[];
+  readonly linkinfo?: { readonly info_kind?: string };
+  readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number }[];
+}
+
+/** What `ip -j … show dev X` lists; [] where there is no such device (exit 1). */
+async function links(look: Look, args: readonly string[]): Promise<readonly LinkJson[]> {
+  const { stdout, exit } = await look.query({ argv: ["ip", ...args], okExit: [0, 1] });
+  if (exit !== 0 || stdout.trim() === "") return [];
+  // `dev X` lists an empty object where a filter did not fit.
+  return (JSON.parse(stdout) as LinkJson[]).filter((link) => Object.keys(link).length > 0);
+}
