@@ -3,6 +3,8 @@ import { systemClock } from "./clock.ts";
 import { containerCalls } from "./containers.ts";
 import { ENDPOINTS } from "./endpoints.ts";
 import { DockerError } from "./errors.ts";
+import { streamCalls } from "./exec.ts";
+import { follow } from "./follow.ts";
 import { imageCalls } from "./images.ts";
 import { networkCalls } from "./networks.ts";
 import { createCaller } from "./request.ts";
@@ -16,7 +18,7 @@ const ANY = Array.from({ length: 500 }, (_, i) => 100 + i);
 export function createDocker(options: DockerOptions): Docker {
   const clock = options.clock ?? systemClock;
   const caller = createCaller(options.socket, clock, negotiate);
-  const docker: Docker = {
+  return {
     socket: options.socket,
     version: (options) => caller.version(options),
     async ping(options) {
@@ -34,6 +36,8 @@ export function createDocker(options: DockerOptions): Docker {
     ...containerCalls(caller),
     ...networkCalls(caller),
     ...imageCalls(caller),
+    ...streamCalls(caller, options.kill),
+    follow: (options) => follow(caller, options),
     raw(request, options) {
       const doing = `${request.method} ${request.path}`;
       const unversioned = /^\/(_ping|version)$/.test(request.path);
@@ -48,6 +52,5 @@ export function createDocker(options: DockerOptions): Docker {
       return caller.call(endpoint, { body: request.body }, options);
     },
     close: () => caller.close(),
-  } as Docker;
-  return docker;
+  };
 }
