@@ -1,0 +1,112 @@
+// Whether the control network's subnet is free on this machine: against addresses, routes, resolvers and Docker's
+// networks. Looks, and throws a configuration error that offers free subnets. Changes nothing.
+import { BerthError, type Issue } from "../log/error.ts";
+import type { Look } from "../host/types.ts";
+import { freeSubnets, overlap, parseSubnet, type Subnet } from "./ipv4.ts";
+
+/** Something on the machine that has addresses, in the words of a message. */
+export interface Taken {
+  readonly what: string;
+  readonly subnet: Subnet;
+}
+
+/** What the control network is, so that it does not clash with itself. */
+export interface ControlSubnet {
+  readonly subnet: string;
+  /** Name of the Docker network and of its bridge. */
+  readonly network: string;
+}
+
+/** Those of the taken ones that overlap the subnet. Pure. */
+export function clashes(subnet: string, taken: readonly Taken[]): readonly Taken[] {
+  const wanted = parseSubnet(subnet);
+  return wanted === null ? [] : taken.filter((one) => overlap(wanted, one.subnet));
+}
+
+/**
+ * Refuses a control subnet that overlaps something else.
+ *
+ * @throws {BerthError} code `config`, one issue for each clash, free subnets as the next step.
+ */
+export async function checkControlSubnet(look: Look, control: ControlSubnet): Promise<void> {
+  const taken = await takenSubnets(look, control.network);
+  const found = clashes(control.subnet, taken);
+  if (found.length === 0) return;
+  const issues: Issue[] = found.map(({ what }) => ({
+    path: "controlNet.subnet",
+    message: `Overlaps ${what}`,
+  }));
+  const free = freeSubnets(taken.map((one) => one.subnet));
+  throw new BerthError({
+    code: "config",
+    object: `control network ${control.subnet}`,
+    message: `Subnet "${control.subnet}" of the control network overlaps ${
+      found.map(({ what }) => what).join(", ")
+    }`,
+    next: free.length === 0
+      ? "Set controlNet.subnet and controlNet.address to a free subnet"
+      : `Set controlNet.subnet (and address) to a free one, such as ${free.join(", ")}`,
+    issues,
+  });
+}
+
+interface Address {
+  readonly ifname: string;
+  readonly addr_info: readonly {
+    readonly family: string;
+    readonly local: string;
+    readonly prefixlen: number;
+  }[];
+}
+
+interface Route {
+  readonly dst: string;
+  readonly dev?: string;
+  readonly gateway?: string;
+}
+
+interface EngineNetwork {
+  readonly Name: string;
+  readonly IPAM?: { readonly Config?: readonly { readonly Subnet?: string }[] | null };
+}
+
+async function takenSubnets(look: Look, network: string): Promise<readonly Taken[]> {
+  const [addresses, routes, resolv, networks] = await Promise.all([
+    look.query({ argv: ["ip", "-j", "-4", "addr", "show"] }),
+    look.query({ argv: ["ip", "-j", "-4", "route", "show"] }),
+    // A link (to systemd's stub, say) is followed by the kernel; readText reads what it leads to.
+    look.readText("/etc/resolv.conf").catch(() => null),
+    look.engine("/networks"),
+  ]);
+  const taken: Taken[] = [];
+  const add = (what: string, text: string) => {
+    const subnet = parseSubnet(text);
+    if (subnet !== null && subnet.bits > 0) taken.push({ what, subnet });
+  };
+  for (const { ifname, addr_info } of parseList<Address>(addresses.stdout)) {
+    if (ifname === network) continue;
+    for (const { local, prefixlen } of addr_info) {
+      add(`address ${local}/${prefixlen} of ${ifname}`, `${local}/${prefixlen}`);
+    }
+  }
+  for (const { dst, dev, gateway } of parseList<Route>(routes.stdout)) {
+    if (dev === network) continue;
+    if (dst !== "default") add(`route to ${dst}`, dst);
+    if (gateway !== undefined) add(`gateway ${gateway}`, gateway);
+  }
+  for (const [, server] of (resolv ?? "").matchAll(/^\s*nameserver\s+(\S+)/gm)) {
+    add(`name server ${server} of /etc/resolv.conf`, server!);
+  }
+  for (const { Name, IPAM } of (networks?.status === 200 ? networks.body : []) as readonly EngineNetwork[]) {
+    if (Name === network) continue;
+    for (const { Subnet } of IPAM?.Config ?? []) {
+      if (Subnet) add(`Docker network ${Name} (${Subnet})`, Subnet);
+    }
+  }
+  return taken;
+}
+
+/** iproute2 says nothing at all instead of "[]" in some versions. */
+function parseList<Item>(text: string): readonly Item[] {
+  return text.trim() === "" ? [] : JSON.parse(text) as readonly Item[];
+}
