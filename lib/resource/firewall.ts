@@ -1,7 +1,15 @@
 // What berth's own nftables tables say: NAT of the control network, isolation between networks, the allow-list of
 // control ports, and the wall between lans and host. Pure. Elements of the sets are the gate's and the watch's.
-import { CONTROL_ALLOW, CONTROL_NAMES, CONTROL_TABLE } from "./firewall_names.ts";
 import type { NftTable } from "./nft_table.ts";
+
+/** The table that holds the control allow-list, for `add element bridge berth …`. */
+export const CONTROL_TABLE = { family: "bridge", name: "berth" } as const;
+
+/**
+ * Sets of the control allow-list. A vnode's port on the control bridge is registered by adding to both:
+ * `ports` takes `PORT . MAC . ADDRESS` (IPv4), `names` takes `PORT`; add to `ports` first, delete from it last.
+ */
+export const CONTROL_SETS = { ports: "control_ports", names: "control_names" } as const;
 
 /** What the tables are made from. Subnets are network addresses with prefix length. */
 export interface FirewallFacts {
@@ -35,8 +43,8 @@ export function firewallTables(facts: FirewallFacts): readonly NftTable[] {
  * address passes a container's port (Docker names them veth…) unless that port is registered.
  */
 function bridgeTable(facts: FirewallFacts): NftTable {
-  const names = `@${CONTROL_NAMES}`;
-  const ports = `@${CONTROL_ALLOW}`;
+  const names = `@${CONTROL_SETS.names}`;
+  const ports = `@${CONTROL_SETS.ports}`;
   const subnet = facts.controlSubnet;
   const strangers = (side: "iifname" | "oifname") =>
     ["ip saddr", "ip daddr", "arp saddr ip", "arp daddr ip"].map((field) =>
@@ -45,8 +53,8 @@ function bridgeTable(facts: FirewallFacts): NftTable {
   return {
     ...CONTROL_TABLE,
     sets: [
-      { name: CONTROL_ALLOW, type: ["ifname", "ether_addr", "ipv4_addr"] },
-      { name: CONTROL_NAMES, type: ["ifname"] },
+      { name: CONTROL_SETS.ports, type: ["ifname", "ether_addr", "ipv4_addr"] },
+      { name: CONTROL_SETS.names, type: ["ifname"] },
     ],
     chains: [
       {
