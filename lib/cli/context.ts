@@ -50,6 +50,7 @@ export function createSession(parts: {
   let exit: number | undefined;
   let unchanged = 0;
   let opened: Docker | undefined;
+  const told: Change[] = [];
 
   const log = once((): Log => {
     const level = settings.quiet ? "error" : settings.verbose ? "debug" : "info";
@@ -95,7 +96,12 @@ export function createSession(parts: {
     verbose: settings.verbose,
     configDirectory: settings.configDirectory,
     get changes() {
-      return ensurer().changes;
+      return [...ensurer().changes, ...told];
+    },
+    tell(change) {
+      const whole: Change = { risk: "safe", do: [], undo: [], ...change };
+      told.push(whole);
+      parts.onChange(whole);
     },
     get log() {
       return log();

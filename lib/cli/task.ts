@@ -23,6 +23,8 @@ export interface TaskContext<Options> {
   readonly undo: Ensurer["undo"];
   /** All changes made (or planned) so far in this run. */
   readonly changes: readonly Change[];
+  /** Tells a change that was made (or planned) by other means than `ensure`, so that it is shown and counted. */
+  tell(change: Pick<Change, "resource" | "verb" | "why">): void;
   /** Loads /etc/berth (or --config DIR) once; throws with all issues at once. */
   config(): Promise<Config>;
   /** The engine; not contacted before its first call. */
@@ -52,8 +54,8 @@ export interface Task<Schema extends GenericSchema = GenericSchema> {
   readonly options?: Schema;
   /** Names of positional arguments: "NAME", "[NAME...]", "ARG..." */
   readonly args?: readonly string[];
-  /** Words that complete the arguments: "vnodes", "tasks", "files". */
-  readonly completes?: "vnodes" | "tasks" | "files";
+  /** What completes the arguments: names of vnodes, of scripts, of files, or these words for the first one. */
+  readonly completes?: "vnodes" | "tasks" | "files" | readonly string[];
   /** Options end at the first argument; what follows belongs to it: `berth run NAME --its-own`. */
   readonly passThrough?: boolean;
   /** True when it may change the machine: gets --dry-run. */

@@ -1,0 +1,43 @@
+// Which vnodes a command is about: names from the configuration, or from the records of those made before.
+import { distance } from "fastest-levenshtein";
+import type { Config, VnodeSpec } from "../config/types.ts";
+import { BerthError } from "../log/error.ts";
+
+/**
+ * The specs of these names; of all when none is named.
+ *
+ * @throws {BerthError} code `usage`, one issue for each name that is not declared, with the nearest one that is.
+ */
+export function selectSpecs(config: Config, names: readonly string[]): readonly VnodeSpec[] {
+  if (names.length === 0) return config.vnodes;
+  const byName = new Map(config.vnodes.map((spec) => [spec.name, spec]));
+  const unknown = names.filter((name) => !byName.has(name));
+  if (unknown.length > 0) throw unknownVnodes(unknown, [...byName.keys()], "the configuration");
+  return [...new Set(names)].map((name) => byName.get(name)!);
+}
+
+/** These names, or all of `known` when none is named. @throws {BerthError} code `usage` for names that are not known. */
+export function selectNames(known: readonly string[], names: readonly string[]): readonly string[] {
+  if (names.length === 0) return known;
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw unknownVnodes(unknown, known, "the records");
+  return [...new Set(names)];
+}
+
+function unknownVnodes(unknown: readonly string[], known: readonly string[], where: string): BerthError {
+  return new BerthError({
+    code: "usage",
+    object: unknown.length === 1 ? `vnode ${unknown[0]}` : `vnodes ${unknown.join(", ")}`,
+    message: `There is no such vnode in ${where}`,
+    issues: unknown.map((name) => {
+      const nearest = [...known].sort((a, b) => distance(a, name) - distance(b, name))[0];
+      return {
+        message: `No vnode "${name}"`,
+        ...(nearest !== undefined && distance(nearest, name) <= 3 && { next: `did you mean "${nearest}"?` }),
+      };
+    }),
+    next: known.length === 0
+      ? "declare vnodes in /etc/berth/vnodes.d"
+      : `known: ${known.slice(0, 20).join(", ")}`,
+  });
+}

@@ -1,0 +1,21 @@
+// `berth vnode boot`: starts vnodes that were made before.
+import * as v from "valibot";
+import { task } from "../../lib/cli/task.ts";
+import { boot } from "../../lib/vnode/halt.ts";
+import { selectNames } from "../../lib/vnode/select.ts";
+import { recordedNames } from "../../lib/vnode/status.ts";
+import { groundOf, report } from "./_report.ts";
+
+/** Starts vnodes from their records. Does nothing for those that run and are wired. */
+export default task({
+  summary: "Start vnodes that exist",
+  args: ["[NAME...]"],
+  completes: "vnodes",
+  changes: true,
+  options: v.object({}),
+  async run(context) {
+    const names = selectNames(await recordedNames(context.host), context.args);
+    const outcomes = await boot(await groundOf(context, "berth vnode boot"), names);
+    report(context, outcomes, "booted");
+  },
+});
