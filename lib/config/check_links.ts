@@ -61,7 +61,7 @@ export function checkLink(
   const { report } = claims;
   const at = (...path: (string | number)[]): Where => ({ file: where.file, path: [...where.path, ...path] });
   const name = draft.name ?? `eth${index + 1}`;
-  claims.claim(
+  const isNamed = claims.claim(
     `link of ${vnode}`,
     name,
     `link ${index + 1}`,
@@ -71,7 +71,10 @@ export function checkLink(
   );
   const mac = draft.mac ?? linkMac(vnode, name);
   const macPlace = draft.mac === undefined ? where : at("mac");
-  claims.claim("mac", mac, `${name} of ${vnode}`, macPlace, `The MAC ${mac}`, "Set another mac");
+  // A second link of the same name would get the same MAC: told once.
+  if (isNamed || draft.mac !== undefined) {
+    claims.claim("mac", mac, `${name} of ${vnode}`, macPlace, `The MAC ${mac}`, "Set another mac");
+  }
   if (draft.address !== undefined && draft.addresses !== undefined) {
     report.add(
       at("addresses"),

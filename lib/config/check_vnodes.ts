@@ -110,7 +110,14 @@ function checkControl(vnode: FoundVnode, host: HostFacts, claims: Claims): Vnode
     const hint = written === undefined && next !== undefined
       ? next.replace("Write such as", "Set control.address, such as")
       : next;
-    claims.claim("control", address.text, name, place, what, hint ?? "Set control.address");
+    claims.claim(
+      "control",
+      address.text,
+      name,
+      place,
+      what,
+      hint ?? "Widen controlNet.subnet in host.yaml: no address is free",
+    );
   }
   const mac = draft.control.mac ?? controlMac(address);
   const macPlace = draft.control.mac === undefined ? place : at("control", "mac");

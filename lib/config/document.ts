@@ -12,7 +12,7 @@ import {
   parseAllDocuments,
   type YAMLError,
 } from "yaml";
-import { shown } from "../log/issues.ts";
+import { plain, shown } from "../log/issues.ts";
 
 /** Where in a file: keys and indexes from the top. */
 export type Path = readonly (string | number)[];
@@ -118,7 +118,7 @@ function syntax(error: YAMLError): { message: string; next: string } {
   }
   const text = error.message.split("\n")[0]!.replace(/[.:]$/, "").replace(/ at line \d+, column \d+/, "");
   return {
-    message: `Not valid YAML: ${shown(text).replace(/^"|"$/g, "")}`,
+    message: `Not valid YAML: ${plain(text)}`,
     next: "Correct the syntax on this line",
   };
 }

@@ -38,7 +38,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
     .map((candidate) => ({ candidate, far: distance(plain(word), plain(candidate)) }))
     .sort((a, b) => a.far - b.far);
   const best = ranked[0];
-  return best !== undefined && best.far <= Math.max(1, Math.floor(word.length / 3))
+  return best !== undefined && best.far <= Math.max(1, Math.floor(word.length / 2.5))
     ? best.candidate
     : undefined;
 }
@@ -102,7 +102,10 @@ export function map<const Entries extends v.ObjectEntries>(what: string, entries
       if (step === undefined) return wrongKind(wanted)(issue);
       if (issue.expected !== "never") {
         const key = String(step.key);
-        return told([new Problem(`${what} has no "${key}"`, undefined, `Add "${key}"`, undefined, true)]);
+        const about = v.getDescription(entries[key] as v.GenericSchema)?.replace(/\.$/, "");
+        return told([
+          new Problem(`${what} has no "${key}"`, `"${key}": ${about}`, `Add "${key}"`, undefined, true),
+        ]);
       }
       const unknown = Object.keys(step.input as object).filter((key) => !Object.hasOwn(entries, key));
       return told(unknown.map((key) => {
@@ -156,7 +159,15 @@ export function whole(description: string, least: number, most: number) {
   const wanted = `a whole number from ${least} to ${most}`;
   const problem = (message: string) => () => told([new Problem(message, wanted)]);
   return v.pipe(
-    v.number(wrongKind(wanted)),
+    v.number(
+      wrongKind(
+        wanted,
+        (input) =>
+          typeof input === "string" && /^[0-9]{1,6}$/.test(input)
+            ? `Write ${input}, without quotes`
+            : undefined,
+      ),
+    ),
     v.description(description),
     v.integer(problem("Is not a whole number")),
     v.minValue(least, problem(`Is less than ${least}`)),
@@ -175,6 +186,8 @@ export function list<Item extends v.GenericSchema>(description: string, item: It
   const next = (input: unknown) =>
     typeof input === "string" && /^[\w ./:=-]{1,60}$/.test(input)
       ? `Write ${JSON.stringify(input.trim().split(/ +/)).replaceAll(",", ", ")}`
+      : typeof input === "object" && input !== null
+      ? 'Put "- " before each item'
       : undefined;
   return v.pipe(
     v.array(item, wrongKind(wanted, next)),

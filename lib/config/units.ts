@@ -36,7 +36,10 @@ function scaled(text: string, what: string, form: string, units: Units, fold: bo
   const found = NUMBER.exec(text);
   if (found === null) return new Problem(`Is not a ${what}`, form);
   const unit = fold ? found[2]!.toLowerCase() : found[2]!;
-  if (unit === "") return new Problem(`A ${what} needs its unit`, form);
+  if (unit === "") {
+    const usual = /"[0-9]+(\w+)"$/.exec(form)![1];
+    return new Problem(`A ${what} needs its unit`, form, `Write such as "${text}${usual}"`);
+  }
   if (!Object.hasOwn(units, unit)) {
     const meant = Object.keys(units).find((known) => known.toLowerCase() === unit.toLowerCase());
     return new Problem(
@@ -62,7 +65,7 @@ function written(value: number, units: Units): string {
 
 /** A rate in bit/s. Upper and lower case are the same: "10Mbit" is "10mbit". */
 export function parseRate(text: string): number | Problem {
-  const bytes = /^([0-9.]+)\s?([kmg]?)(bps|b\/s|bit\/s|b)$/i.exec(text);
+  const bytes = /^([0-9.]+)\s?([kmg]?)(bps|b\/s|bit\/s|b|(?<=[kmg]))$/i.exec(text);
   if (bytes !== null) {
     const next = `Write "${bytes[1]}${bytes[2]!.toLowerCase()}bit"`;
     return new Problem(`"${bytes[2]}${bytes[3]}" is ambiguous: bits or bytes`, FORMS.rate, next);

@@ -30,7 +30,7 @@ export class Report {
       message: problem.message,
       ...(found === undefined || problem.mute ? {} : { found: foundText(found) }),
       ...(problem.wanted === undefined ? {} : { wanted: problem.wanted }),
-      ...(problem.next === undefined ? {} : { next: problem.next }),
+      next: problem.next ?? (problem.wanted === undefined ? "Correct it" : `Write ${problem.wanted}`),
     });
   }
 
@@ -50,7 +50,7 @@ export class Report {
 
 function foundText(value: unknown): string {
   if (typeof value === "string") return quoted(value);
-  if (Array.isArray(value)) return "a list";
+  if (Array.isArray(value)) return value.length === 0 ? "[]" : "a list";
   if (typeof value === "object" && value !== null) return "a map";
   return String(value);
 }

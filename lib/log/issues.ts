@@ -5,13 +5,22 @@ import type { Issue } from "./error.ts";
 /** Longest found value shown in full. */
 const SHOWN = 100;
 
+const INVISIBLE =
+  // deno-lint-ignore no-control-regex
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** Text with every character that could move a cursor or hide other text written as \uXXXX. */
+export function plain(text: string): string {
+  return text.replace(
+    INVISIBLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /** Text in double quotes, with everything escaped that could move a cursor or hide other text, and cut at 100. */
 export function quoted(text: string): string {
   const cut = text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
-  const escaped = JSON.stringify(cut).replace(
-    /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  const escaped = plain(JSON.stringify(cut));
   return text.length > SHOWN ? `${escaped} (${text.length} characters)` : escaped;
 }
 
@@ -44,6 +53,8 @@ export function renderIssues(issues: readonly Issue[]): string {
     const head = [issue.place, issue.path, issue.message].filter((part) => part !== undefined && part !== "");
     const rows = (["found", "wanted", "next"] as const)
       .filter((key) => issue[key] !== undefined && issue[key] !== "")
+      // The step that only repeats what is wanted is for programs.
+      .filter((key) => key !== "next" || issue.next !== `Write ${issue.wanted}`)
       .map((key) => `    ${key.padEnd(8)}${issue[key]}`);
     return [head.join(": "), ...rows].join("\n");
   }).join("\n");
