@@ -34,10 +34,18 @@ function wantedLevels(): readonly Level[] {
   return LEVELS.filter((level) => named.includes(level));
 }
 
+/** The executable of this run, once it is built: a source saved meanwhile must not make the files differ. */
+let executable: string | undefined;
+
 async function runFile(file: TestFile): Promise<void> {
   const ran = await run([Deno.execPath(), "run", "-A", file.path], {
     cwd: ROOT,
-    env: { ...Deno.env.toObject(), NO_COLOR: "1", ...(values.long ? { BERTH_LONG: "1" } : {}) },
+    env: {
+      ...Deno.env.toObject(),
+      NO_COLOR: "1",
+      ...(values.long ? { BERTH_LONG: "1" } : {}),
+      ...(executable === undefined ? {} : { BERTH_BUILT: executable }),
+    },
     deadlineMs: file.deadlineMs * (values.long ? 10 : 1),
   });
   const found = verdict(ran, file.forgotten, file.deadlineMs * (values.long ? 10 : 1));
@@ -71,7 +79,7 @@ async function runLevel(level: Level, files: readonly TestFile[]): Promise<void>
 /** Builds dist/berth; what fails here is counted, and everything that needs it is left out. */
 async function buildFirst(): Promise<boolean> {
   try {
-    await build();
+    executable = await build();
     return true;
   } catch (error) {
     totals.failed += 1;

@@ -11,8 +11,15 @@ export class BuildError extends Error {
   override readonly name = "BuildError";
 }
 
-/** Builds what is out of date. Quiet when there is nothing to do, unless `verbose`. @throws {BuildError} */
+/**
+ * Builds what is out of date and answers with the path of the executable. Quiet when there is nothing to do, unless
+ * `verbose`. In a test run, where BERTH_BUILT names the executable of the whole run, it only answers.
+ *
+ * @throws {BuildError}
+ */
 export async function build(options: { force?: boolean; verbose?: boolean } = {}): Promise<string> {
+  const given = process.env.BERTH_BUILT;
+  if (given !== undefined && !options.force && existsSync(given)) return given;
   const dist = distDirectory();
   const executable = join(dist, "berth");
   const stampFile = join(dist, ".stamp");
