@@ -15,6 +15,10 @@ export const tree: Tree = {
     summary: "Run a script of your own",
     load: () => import("./run.ts"),
   },
+  "schema": {
+    summary: "Print the JSON Schema of the configuration",
+    load: () => import("./schema.ts"),
+  },
   "version": {
     summary: "Print the version",
     load: () => import("./version.ts"),

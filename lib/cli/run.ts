@@ -10,7 +10,7 @@ import { createProgress } from "./progress.ts";
 import { asBerthError, changeText, errorJson, errorText, tally, tallyText } from "./report.ts";
 import type { Task } from "./task.ts";
 import { guardStreams, painter } from "./terminal.ts";
-import { childrenOf, findCommand, type Groups, type Tree } from "./tree.ts";
+import { childrenOf, findCommand, type Groups, splitWords, type Tree } from "./tree.ts";
 
 /** All that a command line needs to know. */
 export interface Commands {
@@ -66,6 +66,12 @@ async function dispatch(
   controller: AbortController,
 ): Promise<number> {
   const { tree, groups } = commands;
+  if (argv[0] === "__complete") {
+    const { complete, completionLines } = await import("./complete.ts");
+    const words = argv.slice(argv[1] === "--" ? 2 : 1);
+    process.stdout.write(completionLines(await complete(words, tree, groups)));
+    return 0;
+  }
   if (argv[0] === "--version" || argv[0] === "-V") {
     return await dispatch(["version", ...argv.slice(1)], commands, controller);
   }
@@ -83,26 +89,6 @@ async function dispatch(
   }
   const { default: declared } = await found.entry.load();
   return await runTask(found.path, declared, rest, controller);
-}
-
-/** The command's words, and argv without them. Options may stand before and between the words. */
-export function splitWords(
-  argv: readonly string[],
-  tree: Tree,
-): { words: readonly string[]; rest: readonly string[] } {
-  const words: string[] = [];
-  const rest: string[] = [];
-  let index = 0;
-  for (; index < argv.length; index++) {
-    const token = argv[index]!;
-    if (token === "--" || findCommand(tree, words).kind === "task") break;
-    if (token.startsWith("-") && token !== "-") {
-      rest.push(token);
-      // The one global option with a value.
-      if (token === "--config" && index + 1 < argv.length) rest.push(argv[++index]!);
-    } else words.push(token);
-  }
-  return { words, rest: [...rest, ...argv.slice(index)] };
 }
 
 async function unknownCommand(tree: Tree, group: string, word: string): Promise<BerthError> {

@@ -40,6 +40,26 @@ export function findCommand(tree: Tree, words: readonly string[]): Found {
   return { kind: "group", path, words: words.length };
 }
 
+/** The command's words, and argv without them. Options may stand before and between the words. */
+export function splitWords(
+  argv: readonly string[],
+  tree: Tree,
+): { words: readonly string[]; rest: readonly string[] } {
+  const words: string[] = [];
+  const rest: string[] = [];
+  let index = 0;
+  for (; index < argv.length; index++) {
+    const token = argv[index]!;
+    if (token === "--" || findCommand(tree, words).kind === "task") break;
+    if (token.startsWith("-") && token !== "-") {
+      rest.push(token);
+      // The one global option with a value.
+      if (token === "--config" && index + 1 < argv.length) rest.push(argv[++index]!);
+    } else words.push(token);
+  }
+  return { words, rest: [...rest, ...argv.slice(index)] };
+}
+
 /** The names directly below a group, sorted: tasks and groups, hidden tasks left out. */
 export function childrenOf(tree: Tree, group: string): readonly string[] {
   const prefix = group === "" ? "" : `${group} `;

@@ -19,6 +19,8 @@ export interface OperatorShellOptions {
   readonly verbose: boolean;
   /** Ends running commands when aborted. */
   readonly signal: AbortSignal;
+  /** Directory of the scripts: the first frame in it is where a failed command says it was called. */
+  readonly scripts: string;
   /** Called in plan mode with each command that is not run. */
   readonly would: (command: string) => void;
 }
@@ -41,6 +43,11 @@ export async function loadOperatorShell(options: OperatorShellOptions): Promise<
       // ESRCH: it is gone already, which is what was wanted.
     }
     return Promise.resolve();
+  };
+  // zx takes the first frame with a file: URL, which under some runtimes is zx itself.
+  zx.Fail.getCallerLocation = (error = new Error()) => {
+    const frames = (error.stack ?? "").split("\n");
+    return (frames.find((frame) => frame.includes(options.scripts)) ?? "").trim().replace(/^at /, "");
   };
   if (options.plan) {
     $.spawn = planned(spawn, options.would) as typeof $.spawn;

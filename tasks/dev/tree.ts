@@ -3,8 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import type { Task } from "../../lib/cli/task.ts";
+import { fileURLToPath } from "node:url";
 import { groups } from "../_groups.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -27,20 +26,28 @@ export function commandPath(file: string): string {
   return file.slice(0, -".ts".length).replaceAll("_", "-").replaceAll("/", " ");
 }
 
-/** The text of tasks/_tree.ts. @throws {Error} when a task does not load, has no summary, or its group has none. */
-export async function renderTree(): Promise<string> {
+/** What the tree repeats of a task. Read from its text: a task that does not load must not hide the others. */
+export function declaredIn(text: string): { readonly summary: string | null; readonly hidden: boolean } {
+  const summary = /^ {2}summary:\s*("(?:[^"\\]|\\.)*"),$/m.exec(text)?.[1];
+  return {
+    summary: summary === undefined ? null : JSON.parse(summary),
+    hidden: /^ {2}hidden: true,$/m.test(text),
+  };
+}
+
+/** The text of tasks/_tree.ts. @throws {Error} when a task has no summary, or its group has none. */
+export function renderTree(): string {
   const lines: string[] = [];
   for (const file of taskFiles()) {
-    const { default: declared } = await import(pathToFileURL(join(ROOT, file)).href) as { default?: Task };
-    if (!declared?.summary) throw new Error(`tasks/${file} exports no task with a summary by default`);
+    const { summary, hidden } = declaredIn(readFileSync(join(ROOT, file), "utf8"));
+    if (!summary) throw new Error(`tasks/${file} has no summary: "…", as a string in one line`);
     const path = commandPath(file);
     const group = path.split(" ").slice(0, -1).join(" ");
     if (group !== "" && groups[group] === undefined) {
       throw new Error(`tasks/_groups.ts has no summary for "${group}"`);
     }
-    const hidden = declared.hidden ? "\n    hidden: true," : "";
     lines.push(`  ${JSON.stringify(path)}: {
-    summary: ${JSON.stringify(declared.summary)},${hidden}
+    summary: ${JSON.stringify(summary)},${hidden ? "\n    hidden: true," : ""}
     load: () => import("./${file}"),
   },`);
   }
@@ -59,7 +66,7 @@ ${lines.join("\n")}
 }
 
 if (import.meta.main) {
-  const text = await renderTree();
+  const text = renderTree();
   if (readFileSync(FILE, { encoding: "utf8", flag: "a+" }) !== text) writeFileSync(FILE, text);
   process.stdout.write(`tasks/_tree.ts: ${text.split("load:").length - 1} commands\n`);
 }

@@ -28,8 +28,10 @@ export async function runScript(
   },
 ): Promise<void> {
   const plan = context.mode === "plan";
+  const scratch = makeScratch("berth-run");
   const zx = await loadOperatorShell({
     plan,
+    scripts: scratch.path,
     verbose: options.verbose,
     signal: context.signal,
     would: (command) => options.would(`would run: ${command}`),
@@ -48,7 +50,6 @@ export async function runScript(
     vnodes: createVnodes(context, docker),
   };
   const { argv: _argv, log: _log, fetch: _fetch, ...goods } = zx;
-  const scratch = makeScratch("berth-run");
   try {
     await writeBuiltIn(scratch.path, { zx, berth: { ...options.library, $: zx.$, ...own } });
     const prepared = await prepareScript(source, scratch.path);
