@@ -66,7 +66,7 @@ export interface Sandbox {
   ): Promise<NonNullable<T>>;
   /** Starts dockerd and waits until it answers; its log is /run/sandbox/dockerd.log. Does nothing where it answers. */
   dockerdStart(flags?: readonly string[]): Promise<void>;
-  /** kill -9 of dockerd alone; containers and containerd live on. Clears what would keep it from starting again. */
+  /** kill -9 of dockerd alone: its containerd goes with it, shims and containers live on. Its pid files stay. */
   dockerdKill9(): Promise<void>;
   /** SIGTERM, and waits for its end. */
   dockerdStop(): Promise<void>;
@@ -103,7 +103,7 @@ function sandboxOf(clone: Clone, tell: (line: string) => void): Sandbox {
     throw new Error(`"${argv.join(" ")}" ended with exit code ${said.exit}\n${said.stdout}${said.stderr}`);
   };
   const dockerdPids = async () =>
-    (await clone.run(["pidof", "dockerd"])).stdout.trim().split(/\s+/).filter(Boolean);
+    (await clone.run(["pgrep", "-x", "dockerd"])).stdout.split("\n").filter(Boolean);
   const answers = () => ping(clone.outside("/run/docker.sock"));
   const gone = () =>
     until("dockerd to end", async (seen) => {
@@ -144,10 +144,10 @@ function sandboxOf(clone: Clone, tell: (line: string) => void): Sandbox {
     until,
     async dockerdStart(flags = []) {
       if (await answers()) return;
-      // What a killed dockerd left behind keeps the next one from starting its containerd.
-      // A pid file is stale only when its process is gone.
-      const script = `cd /run; if ! pidof dockerd >/dev/null; then rm -f docker.pid; fi
-        mkdir -p /run/sandbox; exec setsid dockerd "$@" >>/run/sandbox/dockerd.log 2>&1 </dev/null`;
+      // Pids are soon used again in a clone: a stale pid file would name a living stranger.
+      const script = `pgrep -x dockerd >/dev/null || rm -f /run/docker.pid
+        pgrep -x containerd >/dev/null || rm -f /run/docker/containerd/containerd.pid
+        exec setsid dockerd "$@" >>/run/sandbox/dockerd.log 2>&1 </dev/null`;
       for (let attempt = 1;; attempt++) {
         const daemon = clone.start(["/bin/bash", "-c", script, "dockerd", ...flags], { stdio: "ignore" });
         let ended: number | null | undefined;
@@ -169,7 +169,6 @@ function sandboxOf(clone: Clone, tell: (line: string) => void): Sandbox {
       const pids = await dockerdPids();
       if (pids.length > 0) await must(["kill", "-9", ...pids]);
       await gone();
-      await must(["rm", "-f", "/run/docker.pid"]);
     },
     async dockerdStop() {
       const pids = await dockerdPids();

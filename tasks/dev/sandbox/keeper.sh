@@ -7,7 +7,7 @@ set -u
 mode=$1 box=$2 name=$3 keep=$4 layer_work=${5:-}
 
 clean() {
-  local dir tries
+  local dir tries left=no
   if [ -e "$box/cgroups" ]; then
     while read -r dir; do
       # The last tasks leave a cgroup a moment after they are gone from /proc.
@@ -16,10 +16,12 @@ clean() {
         find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null
         [ -d "$dir" ] && sleep 0.02
       done
+      [ -d "$dir" ] && left=yes
     done <"$box/cgroups"
   fi
   [ -n "$layer_work" ] && rm -rf --one-file-system "$layer_work"
   [ "$keep" = yes ] && return
+  [ $left = yes ] && return # the directory says where they are: the next start tries again
   # Something in the clone may have made files immutable.
   rm -rf --one-file-system "$box" 2>/dev/null || { chattr -R -i "$box" 2>/dev/null; rm -rf --one-file-system "$box"; }
 }

@@ -22,7 +22,7 @@ export interface Ground {
 const PACKAGES = ["docker.io", "iproute2", "nftables", "iptables", "kmod", "procps", "busybox-static", "iputils-ping", "util-linux", "ca-certificates"];
 const SUITES: Readonly<Record<string, string>> = { "26.1": "trixie", "28.5": "unstable" };
 /** Raised when a recipe below changes, so that old layers are not used any more. */
-const RECIPE = "2";
+const RECIPE = "3";
 /** Refuses every start of a service while packages are installed: there is no init system to start them. */
 const NO_STARTS = "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d";
 const DEBIAN_ENV = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
@@ -33,7 +33,14 @@ export type Tell = (line: string) => void;
 /** Makes what a clone with this engine stands on, or takes it from the cache. */
 export async function ground(engine: Engine, tell: Tell): Promise<Ground> {
   const suite = SUITES[engine];
-  if (suite) return { lower: await cached(`root-${suite}-${RECIPE}`, tell, (to) => buildRoot(suite, to)) };
+  if (suite) {
+    const lower = await cached(`root-${suite}-${RECIPE}`, tell, (to) => buildRoot(suite, to));
+    const found = packageVersion(join(lower, "var/lib/dpkg/status"), "docker.io");
+    if (!found?.startsWith(engine)) {
+      tell(`Debian ${suite} has docker.io ${found} by now, not ${engine}: going on with that`);
+    }
+    return { lower };
+  }
   const key = createHash("sha256").update(readFileSync("/var/lib/dpkg/status")).update(PACKAGES.join())
     .update(RECIPE).digest("hex").slice(0, 16);
   const fresh = await cached(`fresh-${key}`, tell, buildFresh);
@@ -98,7 +105,8 @@ async function buildFresh(upper: string): Promise<void> {
       clone,
       `rm -f /usr/local/bin/docker /etc/apt/apt.conf.d/docker-clean /var/cache/apt/archives/*.deb; ${APT} update`,
     );
-    await must(clone, `${APT} install --no-install-recommends --download-only ${PACKAGES.join(" ")}`);
+    // With what they recommend: whoever installs them offline may want that too.
+    await must(clone, `${APT} install --download-only ${PACKAGES.join(" ")}`);
     await must(clone, `rm -f /etc/resolv.conf; ls /var/cache/apt/archives/*.deb`);
   });
 }
@@ -173,6 +181,11 @@ async function must(clone: Clone, script: string): Promise<string> {
   if (said.exit === 0) return said.stdout;
   const tail = `${said.stdout}\n${said.stderr}`.trim().split("\n").slice(-15).join("\n");
   throw new Error(`"${script}" failed in a throw-away vhost with exit code ${said.exit}:\n${tail}`);
+}
+
+function packageVersion(status: string, name: string): string | undefined {
+  const stanza = `\n${readFileSync(status, "utf8")}`.split(`\nPackage: ${name}\n`)[1]?.split("\n\n")[0] ?? "";
+  return /^Version: (.*)$/m.exec(stanza)?.[1];
 }
 
 function copy(from: string, to: string): void {

@@ -23,11 +23,13 @@ export function sandboxFolder(): string {
   return folder;
 }
 
-/** Field 22 of /proc/PID/stat, which tells two processes with the same pid apart; null where there is none. */
+/** Field 22 of /proc/PID/stat, which tells two processes with the same pid apart; null where it is gone or a zombie. */
 export function startTime(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // A zombie is dead: whether its parent has looked yet is no matter.
+    return fields[0] === "Z" || fields[0] === "X" ? null : fields[19] ?? null;
   } catch {
     return null; // no such process
   }
