@@ -43,7 +43,7 @@ export function importsOf(path: string, text: string): readonly Import[] {
   const add = (specifier: string, typeOnly: boolean, lazy: boolean) => {
     found.push({ specifier, path: resolve(path, specifier), typeOnly, lazy });
   };
-  for (const match of code.matchAll(/^(?:import|export)\s+(type\s+)?([^;"'`=()]*?)\s*from\s+"([^"]+)"/gm)) {
+  for (const match of code.matchAll(/^(?:import|export)\s+(type\s+)?([^;"'`=()]+?)\s+from\s+"([^"]+)"/gm)) {
     const names = match[2]!.match(/^\{([\s\S]*)\}$/)?.[1]?.split(",").map((name) => name.trim()).filter(
       Boolean,
     );

@@ -34,7 +34,7 @@ function plant(directory: string): { trace: string; evil: string } {
     JSON.stringify({ compilerOptions: { paths: { "*": ["./evil.ts"] }, baseUrl: "." } }),
   );
   write("deno.json", JSON.stringify({ imports: { "zx/core": "./evil.ts" } }));
-  for (const name of ["zx", "undici", "valibot", "yaml", "commander", "berth"]) {
+  for (const name of ["zx", "undici", "valibot", "yaml", "berth"]) {
     write(
       `node_modules/${name}/package.json`,
       JSON.stringify({ name, main: "index.js", exports: { "./*": "./index.js", ".": "./index.js" } }),
