@@ -35,6 +35,9 @@ const BRIDGE_SETTINGS = "stp_state 0 mcast_snooping 0 group_fwd_mask 0xfff8";
  */
 export function bridge(name: string, options: BridgeOptions): Resource<BridgeState> {
   const id = `bridge ${name}`;
+  if (!/^[A-Za-z0-9_.-]{1,15}$/.test(name) || !/^berth[^"\n\\]*$/.test(options.alias)) {
+    throw new TypeError(`Not a name and mark of a bridge: ${JSON.stringify([name, options.alias])}`);
+  }
   const desired: BridgeState = { kind: "bridge", alias: options.alias, mtu: options.mtu ?? 1500, up: true };
   const isOurs = (found: BridgeState) =>
     found.kind === "bridge" &&
