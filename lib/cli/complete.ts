@@ -53,10 +53,15 @@ export function completionLines({ candidates, also }: Completion): string {
 /** bash breaks words at "=": "--format=js" comes as three, and what is completed is the value alone. */
 function normalise(words: readonly string[]): { before: readonly string[]; current: string } {
   const current = words.at(-1) ?? "";
-  const before = words.slice(0, -1);
-  if (current === "=") return { before, current: "" };
-  if (before.at(-1) === "=") return { before: before.slice(0, -1), current };
-  return { before, current };
+  const before: string[] = [];
+  for (const word of words.slice(0, -1)) {
+    const last = before.at(-1);
+    if (last?.startsWith("--") && (word === "=" || last.endsWith("="))) {
+      before[before.length - 1] = last + word;
+    } else before.push(word);
+  }
+  if (before.at(-1)?.endsWith("=")) before.push(before.pop()!.slice(0, -1));
+  return { before, current: current === "=" ? "" : current };
 }
 
 function expectsValue(last: string | undefined, options: readonly Option[]): Option | undefined {

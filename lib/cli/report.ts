@@ -23,14 +23,16 @@ export function errorText(error: BerthError, paint: Paint, verbose: boolean): st
   const lines = [`${paint.red("error")}: ${paint.bold(safe(error.object))}: ${safe(error.message)}`];
   for (const issue of error.issues) {
     const where = safe([issue.place, issue.path].filter((part) => part !== undefined).join(" "));
-    lines.push(`  ${where === "" ? "" : `${paint.cyan(where)}: `}${safe(issue.message)}`);
+    // A single issue whose message is the error's own adds only what was found and wanted.
+    if (issue.message !== error.message) {
+      lines.push(`  ${where === "" ? "" : `${paint.cyan(where)}: `}${safe(issue.message)}`);
+    }
     if (issue.found !== undefined) lines.push(`     found: ${safe(issue.found)}`);
     if (issue.wanted !== undefined) lines.push(`    wanted: ${safe(issue.wanted)}`);
     if (issue.next !== undefined) lines.push(`      next: ${safe(issue.next)}`);
   }
-  // The cause of a fault is the fault itself, told above.
-  for (let cause = error.code === "fault" ? undefined : error.cause; cause !== undefined && cause !== null;) {
-    const message = cause instanceof Error ? cause.message : String(cause);
+  for (let cause = error.cause; cause !== undefined && cause !== null;) {
+    const message = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
     if (message !== "" && !error.message.includes(message)) lines.push(`  cause: ${safe(message)}`);
     cause = cause instanceof Error ? cause.cause : undefined;
   }
@@ -45,7 +47,8 @@ export function errorText(error: BerthError, paint: Paint, verbose: boolean): st
 /** An error for programs: one object, one line. */
 export function errorJson(error: BerthError): string {
   const { code, object, message, next, issues } = error;
-  const cause = error.code !== "fault" && error.cause instanceof Error ? { cause: error.cause.message } : {};
+  const told = error.cause instanceof Error && !message.includes(error.cause.message);
+  const cause = told ? { cause: (error.cause as Error).message } : {};
   return `${
     JSON.stringify({ ok: false, error: { code, object, message, next: next ?? null, issues, ...cause } })
   }\n`;
