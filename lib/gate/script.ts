@@ -114,10 +114,16 @@ read -r boot </proc/sys/kernel/random/boot_id
 generation=$(printf '%.12s.%s.%s.%.8s' "$id" "$pid" "$start" "$boot")
 netns=/proc/$pid/ns/net
 
+element() {
+  printf '%s element ${table} ${CONTROL_SETS.ports} { "%s" . %s . %s }\\n%s element ${table} ${CONTROL_SETS.names} { "%s" }\\n' \\
+    "$1" "$2" "$mac" "$address" "$1" "$2"
+}
+
 # The good path: nothing but the batches. Any doubt ends it, and berth itself looks at the matter.
 quick() {
   [ -n "$pid" ] && [ -n "$start" ] || return 1
   read -r mac address <"$dir/control" && read -r hosts <"$dir/hosts.path" || return 1
+  read -r past old 2>/dev/null <"$run/life/$vnode" || old=
   stale=
   while read -r end; do
     [ -e "/sys/class/net/$end" ] || continue
@@ -141,8 +147,11 @@ quick() {
     [ "$found" != "$index" ] || port=\${end##*/}
   done
   [ -n "$port" ] || return 1
-  printf 'add element ${table} ${CONTROL_SETS.ports} { "%s" . %s . %s }\\nadd element ${table} ${CONTROL_SETS.names} { "%s" }\\n' \\
-    "$port" "$mac" "$address" "$port" | nft -f - || return 1
+  {
+    # What an earlier life left: added first, so that deleting it cannot fail.
+    [ -z "$old" ] || [ "$old" = "$port" ] || for verb in add delete; do element "$verb" "$old"; done
+    element add "$port"
+  } | nft -f - || return 1
   if [ -s "$dir/hosts" ]; then
     while read -r line; do [ "$line" != "${HOSTS_BEGIN}" ] || return 1; done <"$hosts"
     cat "$dir/hosts" >>"$hosts" || return 1

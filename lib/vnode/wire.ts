@@ -88,42 +88,57 @@ export async function wire(
 export async function unwire(
   host: Host,
   vnode: string,
-  options: WireOptions & { force?: string; control?: Wiring["control"] } = {},
+  options: UnwireOptions = {},
 ): Promise<Wired> {
+  if (options.view !== undefined && (await endSteps(host, vnode, options.view, options)).steps.length === 0) {
+    return { steps: [], changed: false, generation: null };
+  }
   return await withLock(host, vnode, options, async () => {
-    const view = options.view ?? (await readHostView(host));
-    const steps: Step[] = [];
-    const over = new Set<string>();
-    for (const link of view.links.values()) {
-      const mark = parseLinkAlias(link.ifalias);
-      if (mark?.vnode !== vnode) continue;
-      const forced = options.force === "all" || options.force === mark.generation;
-      if (!forced && (await isAlive(host, mark.generation, view.bootId))) continue;
-      over.add(mark.generation);
-      steps.push({
-        resource: `link ${vnode}/${mark.link}`,
-        verb: "delete",
-        why: "its life is over",
-        clear: [`link del ${link.ifname}`],
-      });
-    }
-    const settled = await readLife(host, vnode);
-    const gone = settled !== null &&
-      (options.force === "all" || options.force === settled.generation ||
-        !(await isAlive(host, settled.generation, view.bootId)));
-    const { control } = options;
-    const nft = staleControlLines(view, (port, mac, address) =>
-      // Docker's host ends vanish with their namespace: an element without its port is of a life that is over.
-      (gone && port === settled.port) ||
-      (control !== undefined && (mac === control.mac || address === control.address) &&
-        (options.force !== undefined || !view.links.has(port))));
-    if (nft.length > 0) {
-      steps.push({ resource: `control ${vnode}`, verb: "delete", why: "its life is over", nft });
-    }
+    const { steps, gone } = await endSteps(host, vnode, await readHostView(host), options);
     await applySteps(host, vnode, steps, null);
     if (gone) await host.remove(lifePath(vnode));
     return { steps, changed: steps.length > 0, generation: null };
   });
+}
+
+export interface UnwireOptions extends WireOptions {
+  /** A generation that counts as over though it may still run; "all" for every one. */
+  readonly force?: string;
+  /** Its registration on the control network, for elements whose life is not recorded any more. */
+  readonly control?: Wiring["control"];
+}
+
+/** What stands for lives of a vnode that are over, as steps that take it away. */
+async function endSteps(
+  look: Look,
+  vnode: string,
+  view: HostView,
+  { force, control }: UnwireOptions,
+): Promise<{ steps: Step[]; gone: boolean }> {
+  const isOver = async (generation: string) =>
+    force === "all" || force === generation || !(await isAlive(look, generation, view.bootId));
+  const steps: Step[] = [];
+  for (const link of view.links.values()) {
+    const mark = parseLinkAlias(link.ifalias);
+    if (mark?.vnode !== vnode || !(await isOver(mark.generation))) continue;
+    steps.push({
+      resource: `link ${vnode}/${mark.link}`,
+      verb: "delete",
+      why: "its life is over",
+      clear: [`link del ${link.ifname}`],
+    });
+  }
+  const settled = await readLife(look, vnode);
+  const gone = settled !== null && (await isOver(settled.generation));
+  const nft = staleControlLines(view, (port, mac, address) =>
+    // Docker's host ends vanish with their namespace: an element without its port is of a life that is over.
+    (gone && port === settled.port) ||
+    (control !== undefined && (mac === control.mac || address === control.address) &&
+      (force !== undefined || !view.links.has(port))));
+  if (nft.length > 0) {
+    steps.push({ resource: `control ${vnode}`, verb: "delete", why: "its life is over", nft });
+  }
+  return { steps, gone };
 }
 
 /** Which life was wired to its end last, and the control port it has. */

@@ -1,0 +1,57 @@
+// What belongs to nobody: interfaces that carry our mark and whose vnode has no record, elements of the control
+// network's sets without a port, the gate's batches of containers that are gone. Found by marks, without state.
+import type { Host } from "../host/types.ts";
+import { forgetGate, preparedContainers } from "../gate/prepare.ts";
+import { applySteps } from "../vnode/apply_steps.ts";
+import { staleControlLines, type Step } from "../vnode/difference.ts";
+import { isAlive } from "../vnode/life.ts";
+import { parseLinkAlias } from "../vnode/names.ts";
+import type { VnodeRecord } from "../vnode/record.ts";
+import type { HostView } from "../vnode/view.ts";
+
+/** Steps that collect what is nobody's. The wiring of a life that still runs is left, record or not. */
+export async function orphanSteps(
+  host: Host,
+  view: HostView,
+  records: readonly VnodeRecord[],
+): Promise<Step[]> {
+  const known = new Set(records.map((record) => record.name));
+  const steps: Step[] = [];
+  for (const link of view.links.values()) {
+    const mark = parseLinkAlias(link.ifalias);
+    if (mark === null || known.has(mark.vnode) || (await isAlive(host, mark.generation, view.bootId))) {
+      continue;
+    }
+    steps.push({
+      resource: `link ${mark.vnode}/${mark.link}`,
+      verb: "delete",
+      why: "its vnode has no record",
+      clear: [`link del ${link.ifname}`],
+    });
+  }
+  const nft = staleControlLines(view, (port) => !view.links.has(port));
+  if (nft.length > 0) {
+    steps.push({ resource: "control elements", verb: "delete", why: "their ports are gone", nft });
+  }
+  return steps;
+}
+
+/**
+ * Collects orphans.
+ *
+ * @param containers ids of all containers that exist: batches of others are forgotten. Null: not known, keep all.
+ */
+export async function collectOrphans(
+  host: Host,
+  view: HostView,
+  records: readonly VnodeRecord[],
+  containers: ReadonlySet<string> | null,
+): Promise<readonly Step[]> {
+  const steps = await orphanSteps(host, view, records);
+  await applySteps(host, "nobody", steps, null);
+  const recorded = new Set(records.map((record) => record.containerId));
+  for (const id of await preparedContainers(host)) {
+    if (containers !== null && !containers.has(id) && !recorded.has(id)) await forgetGate(host, id);
+  }
+  return steps;
+}

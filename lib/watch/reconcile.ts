@@ -1,0 +1,64 @@
+// One vnode put right: look at its container by identity, then wire the life that runs or take away what
+// stands for lives that are over. Never holds the vnode's lock across a call of Docker's. Tells whether the
+// vnode is to be booted; booting is another queue's work, so that a clean-up never waits behind a start.
+import type { Docker } from "../docker/types.ts";
+import type { Host } from "../host/types.ts";
+import type { Log } from "../log/log.ts";
+import { lifeOf } from "../vnode/life.ts";
+import { readRecord } from "../vnode/record.ts";
+import type { HostView } from "../vnode/view.ts";
+import { unwire, wire } from "../vnode/wire.ts";
+import { wiringOf } from "../vnode/wiring.ts";
+
+export interface ReconcileParts {
+  readonly host: Host;
+  readonly docker: Docker;
+  readonly log: Log;
+  /** A look at the kernel made for many vnodes at once. */
+  readonly view?: HostView;
+}
+
+/** What a look at one vnode came to. */
+export interface Reconciled {
+  /** "wired": it runs and is wired. "down": it does not run. "none": berth has no record of it. */
+  readonly state: "wired" | "down" | "none";
+  readonly changed: boolean;
+  /** Wanted up, there, and not running. */
+  readonly boot: boolean;
+}
+
+/** Deadline of an inspect: it blocks while the gate holds the container's start. */
+const INSPECT_MS = 40_000;
+
+/** Puts one vnode right. Does nothing when everything is. */
+export async function reconcile(parts: ReconcileParts, vnode: string): Promise<Reconciled> {
+  const { host, docker, log } = parts;
+  const record = await readRecord(host, vnode);
+  if (record === null) return { state: "none", changed: false, boot: false };
+  const container = await docker.inspectContainer(record.containerId, { timeoutMs: INSPECT_MS });
+  const control = record.spec.control;
+  if (container !== null && container.state.pid > 0) {
+    const life = await lifeOf(host, container.id, container.state.pid);
+    if (life !== null) {
+      const wired = await wire(host, wiringOf(record.spec), life, {
+        hostsPath: record.hostsPath,
+        ...(parts.view !== undefined && { view: parts.view }),
+      });
+      for (const step of wired.steps) {
+        log.info("Wired", { vnode, resource: step.resource, verb: step.verb, why: step.why });
+      }
+      // A life that ended between the look and the lock: the next event, or the next look, deals with it.
+      if (wired.generation !== null) return { state: "wired", changed: wired.changed, boot: false };
+    }
+  }
+  const unwired = await unwire(host, vnode, {
+    control,
+    ...(container === null && { force: "all" }),
+    ...(parts.view !== undefined && { view: parts.view }),
+  });
+  for (const step of unwired.steps) log.info("Unwired", { vnode, resource: step.resource, why: step.why });
+  const dead = container !== null && !container.state.running;
+  // Read again: what is wanted may have changed while Docker was asked.
+  const wanted = (await readRecord(host, vnode))?.wanted.state;
+  return { state: "down", changed: unwired.changed, boot: dead && wanted === "up" };
+}

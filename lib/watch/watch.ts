@@ -1,0 +1,203 @@
+// The watch: Docker's events in, wired vnodes out. follower → queue → reconcile → wire; a second queue boots what
+// is wanted up and does not run. Events only say whom to look at; what is done follows from the look alone, so
+// a lost event costs time, never correctness.
+import type { Clock, Docker, EngineEvent, Followed } from "../docker/types.ts";
+import type { Host } from "../host/types.ts";
+import { BerthError } from "../log/error.ts";
+import type { Log } from "../log/log.ts";
+import type { Ensure } from "../resource/types.ts";
+import { lan } from "../vnode/lan.ts";
+import { lansOfRecords } from "../vnode/halt.ts";
+import { LABEL_VNODE } from "../vnode/names.ts";
+import { readRecord, readRecords, want } from "../vnode/record.ts";
+import { readHostView } from "../vnode/view.ts";
+import { prepareGate } from "../gate/prepare.ts";
+import { Deaths, type Verdict } from "./deaths.ts";
+import { collectOrphans } from "./orphans.ts";
+import { createQueue, type Failing } from "./queue.ts";
+import { reconcile } from "./reconcile.ts";
+
+export interface WatchOptions {
+  readonly host: Host;
+  readonly docker: Docker;
+  readonly log: Log;
+  readonly ensure: Ensure;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Milliseconds between full looks when nothing happens. */
+  readonly resyncMs: number;
+  /** True when the engine takes a connection made just now: one that is going down does not. */
+  readonly engineTakesCalls: () => Promise<boolean>;
+  /** Puts the ground right that vnodes stand on (firewall, control network), before each full look. */
+  readonly mendGround?: () => Promise<void>;
+  /** Told after each full look and whenever something fails or recovers. */
+  readonly onState?: (state: WatchState) => void | Promise<void>;
+}
+
+/** What the watch knows of itself, for `berth status`. */
+export interface WatchState {
+  readonly connected: boolean;
+  readonly engine: string | null;
+  /** ISO 8601; null before the first. */
+  readonly lastResync: string | null;
+  readonly resyncReason: string | null;
+  readonly vnodes: number;
+  readonly degraded: readonly Failing[];
+}
+
+/** Actions after which a vnode is looked at. Others (exec_*, top, resize …) say nothing about wiring. */
+const LOOK_AT = new Set([
+  "start",
+  "die",
+  "stop",
+  "restart",
+  "destroy",
+  "pause",
+  "unpause",
+  "rename",
+  "oom",
+  "create",
+]);
+
+/** Watches until the signal aborts. Vnodes are not touched by its end. */
+export async function watch(options: WatchOptions): Promise<void> {
+  const { host, docker, log, clock, signal } = options;
+  const deaths = new Deaths();
+  let state: WatchState = {
+    connected: false,
+    engine: null,
+    lastResync: null,
+    resyncReason: null,
+    vnodes: 0,
+    degraded: [],
+  };
+  const tell = async (change: Partial<WatchState>) => {
+    state = { ...state, ...change, degraded: [...wiring.failing(), ...booting.failing()] };
+    await options.onState?.(state);
+  };
+  const onFailing = (what: string) => (vnode: string, failing: Failing | null, error: unknown) => {
+    if (failing === null) log.info("Recovered", { vnode, what });
+    else {
+      const detail = error instanceof BerthError ? error.toJSON() : { message: String(error) };
+      log.warn("Degraded", { vnode, what, tries: failing.tries, ...detail });
+    }
+    void tell({});
+  };
+
+  const booting = createQueue({
+    clock,
+    signal,
+    atOnce: 4,
+    firstPauseMs: 1000,
+    onFailing: onFailing("boot"),
+    work: (vnode) => bootAgain(vnode),
+  });
+  const wiring = createQueue({
+    clock,
+    signal,
+    onFailing: onFailing("wire"),
+    work: async (vnode) => {
+      const result = await reconcile({ host, docker, log }, vnode);
+      if (result.boot) booting.add(vnode);
+    },
+  });
+
+  const bootAgain = async (vnode: string) => {
+    const record = await readRecord(host, vnode);
+    if (record === null || record.wanted.state !== "up") return;
+    for (const spec of record.lans) await options.ensure(lan(spec));
+    await prepareGate(host, record);
+    if (await docker.startContainer(record.containerId, { timeoutMs: 120_000 })) {
+      log.info("Booted", { vnode });
+    }
+    wiring.add(vnode);
+  };
+
+  const resync = async (reason: string) => {
+    const began = clock.now();
+    await options.mendGround?.();
+    const records = await readRecords(
+      host,
+      (error) => log.warn("Unreadable record", { error: String(error) }),
+    );
+    for (const spec of lansOfRecords(records.filter((one) => one.wanted.state === "up"))) {
+      await options.ensure(lan(spec));
+    }
+    const [view, containers] = await Promise.all([readHostView(host), docker.listContainers({ all: true })]);
+    const collected = await collectOrphans(host, view, records, new Set(containers.map((one) => one.id)));
+    for (const step of collected) log.info("Collected", { resource: step.resource, why: step.why });
+    // One look for all: those whose wiring stands in it need no look of their own.
+    await Promise.all(records.map(async (record) => {
+      try {
+        const result = await reconcile({ host, docker, log, view }, record.name);
+        if (result.boot) booting.add(record.name);
+      } catch {
+        // The queue looks again by itself, and reports and retries what fails.
+        wiring.add(record.name);
+      }
+    }));
+    log.info("Resynced", { reason, vnodes: records.length, ms: clock.now() - began });
+    await tell({
+      lastResync: new Date(clock.now()).toISOString(),
+      resyncReason: reason,
+      vnodes: records.length,
+    });
+  };
+
+  const settle = async (vnode: string, verdict: Verdict) => {
+    const record = await readRecord(host, vnode);
+    if (record === null || record.wanted.state === verdict.state) return;
+    // An engine that shuts down stops its containers with the same events: it no longer takes connections.
+    if (verdict.state === "halted" && !(await options.engineTakesCalls())) {
+      log.info("Engine is going down: what is wanted stays", { vnode });
+      return;
+    }
+    await want(host, record, verdict.state, verdict.by);
+    log.info("Wanted", { vnode, state: verdict.state, by: verdict.by });
+  };
+
+  const onEvent = async (event: EngineEvent, connectedAt: number) => {
+    const vnode = event.attributes[LABEL_VNODE];
+    if (event.type !== "container" || vnode === undefined) return;
+    // Told from before the connection: by an engine that came back, about what its crash did.
+    const live = Number(BigInt(event.timeNano || "0") / 1_000_000n) >= connectedAt;
+    const verdict = deaths.judge(event);
+    if (verdict !== null && live) await settle(vnode, verdict);
+    if (LOOK_AT.has(event.action)) wiring.add(vnode);
+  };
+
+  // Full looks run one at a time, off the stream: events go on being read meanwhile.
+  const looks = createQueue({ clock, signal, atOnce: 1, onFailing: onFailing("resync"), work: resync });
+  const now = new AbortController();
+  signal.addEventListener("abort", () => now.abort(), { once: true });
+  void (async () => {
+    while (!signal.aborted) {
+      await clock.wait(options.resyncMs, now.signal);
+      if (!signal.aborted && state.connected) looks.add("interval");
+    }
+  })();
+
+  let connectedAt = clock.now();
+  for await (const told of docker.follow({ signal, clock }) as AsyncIterable<Followed>) {
+    switch (told.kind) {
+      case "connected":
+        connectedAt = clock.now();
+        log.info("Connected", { engine: told.version.version, api: told.version.api });
+        await tell({ connected: true, engine: told.version.version });
+        break;
+      case "resync":
+        looks.add(told.reason);
+        break;
+      case "event":
+        await onEvent(told.event, connectedAt).catch((error) =>
+          log.warn("Cannot take up event", { action: told.event.action, error: String(error) })
+        );
+        break;
+      case "disconnected":
+        log.warn("Disconnected", { reason: told.reason, retryMs: told.retryMs });
+        await tell({ connected: false });
+        break;
+    }
+  }
+  await Promise.all([wiring.idle(), booting.idle(), looks.idle()]);
+}
