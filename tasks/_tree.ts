@@ -11,6 +11,54 @@ export const tree: Tree = {
     summary: "Print the completion script of a shell",
     load: () => import("./completion.ts"),
   },
+  "host autostart": {
+    summary: "Keep Docker from starting vnodes by itself",
+    load: () => import("./host/autostart.ts"),
+  },
+  "host check": {
+    summary: "Find what differs from a prepared host; exit code 2 if anything does",
+    load: () => import("./host/check.ts"),
+  },
+  "host control-net": {
+    summary: "Make the control network",
+    load: () => import("./host/control_net.ts"),
+  },
+  "host daemon-json": {
+    summary: "Configure the engine, and start, reload or restart it as that needs",
+    load: () => import("./host/daemon_json.ts"),
+  },
+  "host down": {
+    summary: "Give the machine back as it was: undo all host tasks",
+    load: () => import("./host/down.ts"),
+  },
+  "host firewall": {
+    summary: "Set up NAT, isolation and the control network's allow-list",
+    load: () => import("./host/firewall.ts"),
+  },
+  "host kernel": {
+    summary: "Load kernel modules and set kernel parameters",
+    load: () => import("./host/kernel.ts"),
+  },
+  "host packages": {
+    summary: "Install what is missing: engine, nftables, iproute2, kmod, procps",
+    load: () => import("./host/packages.ts"),
+  },
+  "host plan": {
+    summary: "Tell what host up would change, and why",
+    load: () => import("./host/plan.ts"),
+  },
+  "host runtime": {
+    summary: "Install the gate, the runtime that wires vnodes before they start",
+    load: () => import("./host/runtime.ts"),
+  },
+  "host storage": {
+    summary: "Make the directories for records, state and locks",
+    load: () => import("./host/storage.ts"),
+  },
+  "host up": {
+    summary: "Prepare this machine: all host tasks in order",
+    load: () => import("./host/up.ts"),
+  },
   "run": {
     summary: "Run a script of your own",
     load: () => import("./run.ts"),

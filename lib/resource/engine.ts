@@ -14,6 +14,8 @@ export const DAEMON_JSON = "/etc/docker/daemon.json";
 export const LOADED_PATH = "/run/berth/engine.json";
 const CANDIDATE = "/run/berth/daemon.json.candidate";
 const PID_FILE = "/var/run/docker.pid";
+/** Of the containerd that dockerd runs itself where nobody else does. */
+const CONTAINERD_PID_FILE = "/run/docker/containerd/containerd.pid";
 const PROGRAMS = [
   "/usr/sbin/dockerd",
   "/usr/bin/dockerd",
@@ -57,8 +59,8 @@ export interface EngineState {
   /** True when this engine can check a file before it is used (23.0 on). */
   readonly validates: boolean;
   readonly init: InitSystem;
-  /** A pid file that names no dockerd: it would keep a new one from starting. */
-  readonly stalePidFile: boolean;
+  /** Pid files that name no daemon, left by a crash: a new dockerd would take a stranger for its own. */
+  readonly stale: readonly string[];
   /** What stands on the daemon's command line, or will: to find flags that clash with keys. */
   readonly flags: string;
   /** Whether docker0 is there: where we started the engine first, it goes with it again. */
@@ -126,7 +128,7 @@ const EMPTY: EngineState = {
   program: null,
   validates: false,
   init: null,
-  stalePidFile: false,
+  stale: [],
   flags: "",
   docker0: false,
 };
@@ -170,7 +172,7 @@ function serviceChange(state: EngineState, changes: readonly Change[]): readonly
     undo: [],
   }];
   if (state.instance === null) {
-    const stale: Op[] = state.stalePidFile ? [{ remove: PID_FILE }] : [];
+    const stale: Op[] = state.stale.map((path) => ({ remove: path }));
     return one("create", "not running", "safe", [...stale, ...service.start]);
   }
   const wanted = changes.length > 0 ? parseJson(writtenText(changes)) : parseJson(state.text);
@@ -263,7 +265,7 @@ async function observeEngine(look: Look, file: AnyResource): Promise<EngineState
     program,
     validates: !isRight && program !== null && await canValidate(look, program),
     init,
-    stalePidFile: pid > 0 && !isDockerd,
+    stale: instance === null ? await stalePidFiles(look) : [],
     flags: await engineFlags(look, init, isDockerd ? pid : null),
     docker0: await look.stat("/sys/class/net/docker0") !== null,
   };
@@ -272,6 +274,21 @@ async function observeEngine(look: Look, file: AnyResource): Promise<EngineState
 async function firstThere(look: Look, paths: readonly string[]): Promise<string | null> {
   for (const path of paths) if (await look.stat(path) !== null) return path;
   return null;
+}
+
+/** The name of a process, or null where there is none. */
+async function commOf(look: Look, pid: number): Promise<string | null> {
+  if (!(pid > 0)) return null;
+  return (await look.readText(`/proc/${pid}/comm`).catch(() => null))?.trim() ?? null; // it may end meanwhile
+}
+
+async function stalePidFiles(look: Look): Promise<readonly string[]> {
+  const stale: string[] = [];
+  for (const [path, comm] of [[PID_FILE, "dockerd"], [CONTAINERD_PID_FILE, "containerd"]] as const) {
+    const text = await look.readText(path);
+    if (text !== null && await commOf(look, Number(text.trim())) !== comm) stale.push(path);
+  }
+  return stale;
 }
 
 /** Waits while a daemon that is up does not answer yet: a look at a half-started engine says nothing. */

@@ -1,0 +1,67 @@
+// What the host tasks must know of the machine before they can say what they want of it. Only looks.
+import process from "node:process";
+import type { Look } from "../../lib/host/types.ts";
+import { DAEMON_JSON } from "../../lib/resource/engine.ts";
+
+/** Facts of one machine at one moment. Plain data, so that tests can make them up. */
+export interface HostFacts {
+  /** Programs of PROGRAMS that are there. */
+  readonly programs: readonly string[];
+  /** True when this kernel loads modules. */
+  readonly modules: boolean;
+  /** The engine's own default runtime, as an absolute path. */
+  readonly runc: string;
+  /** How berth itself is started: one path, or a runtime with its arguments. */
+  readonly berth: readonly string[];
+}
+
+/** Programs that the host tasks ask about. */
+export const PROGRAMS = ["dockerd", "nft", "ip", "modprobe", "sysctl", "runc"] as const;
+/** berth's own fixed PATH, in the order of a lookup. */
+const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/** Reads the facts. */
+export async function hostFacts(look: Look): Promise<HostFacts> {
+  const [paths, modules, runc] = await Promise.all([
+    Promise.all(PROGRAMS.map((program) => findProgram(look, program))),
+    look.stat("/proc/modules"),
+    defaultRuntime(look),
+  ]);
+  return {
+    programs: PROGRAMS.filter((_, index) => paths[index] !== null),
+    modules: modules !== null,
+    runc: runc ?? paths[PROGRAMS.indexOf("runc")] ?? "/usr/sbin/runc",
+    berth: berthCommand(),
+  };
+}
+
+async function findProgram(look: Look, program: string): Promise<string | null> {
+  for (const folder of FOLDERS) {
+    const path = `${folder}/${program}`;
+    if (await look.stat(path) !== null) return path;
+  }
+  return null;
+}
+
+/** Where the operator has chosen another default runtime, vnodes run on that one. */
+async function defaultRuntime(look: Look): Promise<string | null> {
+  try {
+    const file = JSON.parse(await look.readText(DAEMON_JSON) ?? "{}") as {
+      readonly "default-runtime"?: string;
+      readonly runtimes?: Readonly<Record<string, { readonly path?: string }>>;
+    };
+    const path = file.runtimes?.[file["default-runtime"] ?? ""]?.path ?? null;
+    return path?.startsWith("/") ? path : null;
+  } catch {
+    return null; // The task that merges the file says what is wrong with it.
+  }
+}
+
+/** The executable is one path; from source it is a runtime and the file it runs. */
+function berthCommand(): readonly string[] {
+  const { bun, deno } = process.versions as Record<string, string | undefined>;
+  const script = process.argv[1] ?? "";
+  // In a Bun executable argv[1] lies in its own virtual file system.
+  if (bun !== undefined && script.startsWith("/$bunfs/")) return [process.execPath];
+  return deno === undefined ? [process.execPath, script] : [process.execPath, "run", "-A", script];
+}

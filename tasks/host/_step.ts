@@ -1,0 +1,40 @@
+// What each host task is made of, and the one way they all run: stages of resources, each looked at when the one
+// before it stands. The list of all of them is in _all.ts.
+import type { TaskContext } from "../../lib/cli/task.ts";
+import type { Config } from "../../lib/config/types.ts";
+import type { Look } from "../../lib/host/types.ts";
+import { type AnyResource, differences } from "../../lib/resource/ensure.ts";
+import type { Change } from "../../lib/resource/types.ts";
+import { type HostFacts, hostFacts } from "./_facts.ts";
+
+/** The resources of one stage. Pure. */
+export type Stage = (config: Config, facts: HostFacts) => readonly AnyResource[];
+
+/** One host task. */
+export interface Step {
+  /** As on the command line: "daemon-json". */
+  readonly name: string;
+  /** Steps without which this one cannot succeed. */
+  readonly needs: readonly string[];
+  /** Looks before anything is changed; throws what speaks against it. */
+  readonly check?: (look: Look, config: Config) => Promise<void>;
+  /** Later stages may hang on what earlier ones made: each is observed when the one before it is done. */
+  readonly stages: readonly Stage[];
+}
+
+/** Makes one step so (or plans it). */
+export async function runStep(context: TaskContext<unknown>, step: Step): Promise<void> {
+  const config = await context.config();
+  await step.check?.(context.host, config);
+  for (const stage of step.stages) {
+    await context.ensureAll(stage(config, await hostFacts(context.host)));
+  }
+}
+
+/** What one step would change. Changes nothing, whatever the mode. */
+export async function planStep(context: TaskContext<unknown>, step: Step): Promise<readonly Change[]> {
+  const config = await context.config();
+  await step.check?.(context.host, config);
+  const facts = await hostFacts(context.host);
+  return await differences(context.host, step.stages.flatMap((stage) => stage(config, facts)));
+}

@@ -1,0 +1,23 @@
+// `berth host check`: whether the machine is still as prepared. Changes nothing.
+import * as v from "valibot";
+import { task } from "../../lib/cli/task.ts";
+import { planAll, throwFailures } from "./_all.ts";
+
+/** Lists each difference; exit code 2 when there is one. */
+export default task({
+  summary: "Find what differs from a prepared host; exit code 2 if anything does",
+  options: v.object({}),
+  async run(context) {
+    const outcomes = await planAll(context);
+    throwFailures(outcomes);
+    const differences = outcomes.steps.flatMap(({ step, changes }) =>
+      changes.map(({ resource, why }) => ({ step, resource, why }))
+    );
+    const count = differences.length;
+    const text = count === 0
+      ? "As prepared"
+      : `${count} difference${count === 1 ? "" : "s"}: berth host up mends`;
+    context.output({ differences }, text);
+    if (count > 0) context.exit(2);
+  },
+});

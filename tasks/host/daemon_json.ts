@@ -1,0 +1,54 @@
+// `berth host daemon-json`: the engine's configuration, merged key by key, and an engine that runs with it.
+import * as v from "valibot";
+import { task } from "../../lib/cli/task.ts";
+import type { Config } from "../../lib/config/types.ts";
+import { GATE_PATH } from "../../lib/gate/script.ts";
+import { DAEMON_JSON, engine } from "../../lib/resource/engine.ts";
+import type { JsonObject } from "../../lib/resource/kinds/json.ts";
+import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
+import { runStep, type Step } from "./_step.ts";
+
+/** The name under which the engine knows the gate: `HostConfig.Runtime` of each vnode. */
+export const RUNTIME_NAME = "berth";
+const DEFAULT_SOCKET = "/var/run/docker.sock";
+const DEFAULT_ROOT = "/var/lib/docker";
+
+/** The keys of daemon.json that are berth's: docker0 out of the way, filtering and NAT left to us, the gate known. */
+export function engineOptions(config: Config): JsonObject {
+  const { engine } = config.host;
+  return {
+    ...engine.options as JsonObject,
+    "bip": engine.bip,
+    "iptables": engine.iptables,
+    "ip-masq": engine.iptables,
+    "live-restore": engine.liveRestore,
+    ...(engine.root === DEFAULT_ROOT ? {} : { "data-root": engine.root }),
+    ...(engine.socket === DEFAULT_SOCKET ? {} : { hosts: [`unix://${engine.socket}`] }),
+    "runtimes": {
+      ...engine.options.runtimes as JsonObject | undefined,
+      [RUNTIME_NAME]: { path: GATE_PATH },
+    },
+  };
+}
+
+/** File and daemon are one thing: the file means nothing until the daemon has read it. */
+export function daemonJsonResources(config: Config) {
+  const keys = engineOptions(config);
+  return [engine({ file: jsonFile(DAEMON_JSON, keys), keys: Object.keys(keys) })];
+}
+
+export const daemonJsonStep: Step = {
+  name: "daemon-json",
+  needs: ["packages", "storage", "runtime"],
+  stages: [daemonJsonResources],
+};
+
+export default task({
+  summary: "Configure the engine, and start, reload or restart it as that needs",
+  description:
+    "Merges berth's keys into /etc/docker/daemon.json and keeps all others. The engine is reloaded where\n" +
+    "the changed keys allow it and restarted where they do not. Without an init system berth starts it itself.",
+  changes: true,
+  options: v.object({}),
+  run: (context) => runStep(context, daemonJsonStep),
+});

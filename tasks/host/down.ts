@@ -1,0 +1,68 @@
+// `berth host down`: gives the machine back as it was before berth, from the journal.
+import * as v from "valibot";
+import { task, type TaskContext } from "../../lib/cli/task.ts";
+import { BerthError } from "../../lib/log/error.ts";
+import type { AnyResource } from "../../lib/resource/ensure.ts";
+import { readJournal } from "../../lib/resource/journal.ts";
+import { packages } from "../../lib/resource/kinds/package.ts";
+import { LABEL_VNODE } from "../../lib/vnode/names.ts";
+import { VNODES_DIRECTORY } from "../../lib/vnode/paths.ts";
+import { STEPS } from "./_all.ts";
+import { hostFacts } from "./_facts.ts";
+
+/** Undoes all host tasks, newest change first. */
+export default task({
+  summary: "Give the machine back as it was: undo all host tasks",
+  description:
+    "Undoes what the journal tells, as far as nobody has changed it since. Packages and the directories\n" +
+    "with records stay. Refused while vnodes exist: take them down first (berth vnode down --all).",
+  changes: true,
+  options: v.object({}),
+  async run(context) {
+    await refuseWithVnodes(context);
+    const undone = await context.undo(await allResources(context));
+    context.output({ left: undone.unknown });
+  },
+});
+
+/** All resources of all steps. What stays is in the list too, but gives nothing back. */
+async function allResources(context: TaskContext<unknown>): Promise<readonly AnyResource[]> {
+  const config = await context.config();
+  const facts = await hostFacts(context.host);
+  const all = STEPS.flatMap((step) => {
+    const resources = step.stages.flatMap((stage) => stage(config, facts));
+    return step.name === "storage" ? resources.map(kept) : resources;
+  });
+  // What was installed is missing no longer, so the step would name it no more.
+  const installed = [...(await readJournal(context.host)).keys()].filter((id) => id.startsWith("packages "));
+  return [
+    ...all,
+    ...installed.map((id) => kept(packages(id.split(" ").slice(1).filter((name) => name !== "")))),
+  ];
+}
+
+function kept(resource: AnyResource): AnyResource {
+  return { ...resource, revert: () => [] };
+}
+
+async function refuseWithVnodes(context: TaskContext<unknown>): Promise<void> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [LABEL_VNODE] }));
+  const [records, listed] = await Promise.all([
+    context.host.list(VNODES_DIRECTORY),
+    context.host.engine(`/containers/json?all=1&filters=${filters}`),
+  ]);
+  const containers = listed?.status === 200
+    ? listed.body as readonly { readonly Names: readonly string[] }[]
+    : [];
+  const names = new Set([
+    ...(records ?? []),
+    ...containers.map(({ Names }) => (Names[0] ?? "").replace(/^\//, "")),
+  ]);
+  if (names.size === 0) return;
+  throw new BerthError({
+    code: "refused",
+    object: "host",
+    message: `Vnodes exist: ${[...names].sort().join(", ")}`,
+    next: "Take them down first: berth vnode down --all",
+  });
+}

@@ -1,0 +1,53 @@
+// `berth host firewall`: berth's own nftables tables, and nothing left of Docker's rules where those are off.
+import * as v from "valibot";
+import { task } from "../../lib/cli/task.ts";
+import type { Config } from "../../lib/config/types.ts";
+import { noDockerLeftovers } from "../../lib/resource/docker_leftovers.ts";
+import type { AnyResource } from "../../lib/resource/ensure.ts";
+import { type FirewallFacts, firewallTables } from "../../lib/resource/firewall.ts";
+import { parseSubnet, subnetText } from "../../lib/resource/ipv4.ts";
+import { nftTable } from "../../lib/resource/nft_table.ts";
+import { CONTROL_NETWORK, HOST_END_PREFIX } from "../../lib/vnode/names.ts";
+import { runStep, type Step } from "./_step.ts";
+
+/** What the rules are made from. */
+export function firewallFacts(config: Config): FirewallFacts {
+  const { controlNet, engine } = config.host;
+  return {
+    controlBridge: CONTROL_NETWORK,
+    controlSubnet: networkOf(controlNet.subnet),
+    nat: controlNet.nat,
+    routable: controlNet.routable,
+    dockerSubnet: networkOf(engine.bip),
+    dockerNat: !engine.iptables,
+    hostEndPrefix: HOST_END_PREFIX,
+  };
+}
+
+function networkOf(cidr: string): string {
+  const subnet = parseSubnet(cidr);
+  return subnet === null ? cidr : subnetText(subnet);
+}
+
+/** Our tables; and where Docker's own management is off, an end to what it had set up. */
+export function firewallResources(config: Config): readonly AnyResource[] {
+  const tables = firewallTables(firewallFacts(config)).map(nftTable);
+  return config.host.engine.iptables ? tables : [...tables, noDockerLeftovers()];
+}
+
+/** After daemon-json: a running engine with its own rules would make them again. */
+export const firewallStep: Step = {
+  name: "firewall",
+  needs: ["packages", "daemon-json"],
+  stages: [firewallResources],
+};
+
+export default task({
+  summary: "Set up NAT, isolation and the control network's allow-list",
+  description:
+    "All in nftables tables of berth's own (bridge berth, inet berth, ip berth_nat), replaced in one\n" +
+    "transaction. Other tables are not touched, save for what Docker's own management has left behind.",
+  changes: true,
+  options: v.object({}),
+  run: (context) => runStep(context, firewallStep),
+});
