@@ -19,19 +19,28 @@ type Wanted = { readonly address: Address; readonly prefix?: number };
 
 /** What must be unique, and who has it: `claim` reports the second. */
 export class Claims {
-  readonly #holders = new Map<string, string>();
+  readonly #holders = new Map<string, { readonly holder: string; readonly where: Where }>();
 
   constructor(readonly report: Report) {}
 
-  /** Takes a value for a holder; reports and answers false where it is taken. */
-  claim(scope: string, value: string, holder: string, where: Where, what: string, next: string): boolean {
+  /** Takes a value for a holder; reports and answers false where it is taken. `next` is only asked for then. */
+  claim(
+    scope: string,
+    value: string,
+    holder: string,
+    where: Where,
+    what: string,
+    next: () => string,
+  ): boolean {
     const key = `${scope}\0${value}`;
     const other = this.#holders.get(key);
     if (other !== undefined) {
-      this.report.add(where, new Problem(`${what} is taken by ${other}`, "one of its own", next), value);
+      const place = other.where.file.place(other.where.path);
+      const problem = new Problem(`${what} is taken by ${other.holder} (${place})`, "one of its own", next());
+      this.report.add(where, problem, value);
       return false;
     }
-    this.#holders.set(key, `${holder} (${where.file.place(where.path)})`);
+    this.#holders.set(key, { holder, where });
     return true;
   }
 
@@ -67,13 +76,13 @@ export function checkLink(
     `link ${index + 1}`,
     draft.name === undefined ? where : at("name"),
     `The interface name ${name}`,
-    draft.name === undefined ? "Give this link a name" : "Rename one",
+    () => draft.name === undefined ? "Give this link a name" : "Rename one",
   );
   const mac = draft.mac ?? linkMac(vnode, name);
   const macPlace = draft.mac === undefined ? where : at("mac");
   // A second link of the same name would get the same MAC: told once.
   if (isNamed || draft.mac !== undefined) {
-    claims.claim("mac", mac, `${name} of ${vnode}`, macPlace, `The MAC ${mac}`, "Set another mac");
+    claims.claim("mac", mac, `${name} of ${vnode}`, macPlace, `The MAC ${mac}`, () => "Set another mac");
   }
   if (draft.address !== undefined && draft.addresses !== undefined) {
     report.add(
@@ -204,7 +213,7 @@ function placeAddress(wanted: Wanted, lan: Lan, link: string, vnode: string, whe
     );
     return undefined;
   }
-  const next = freeIn(subnet, lan.name, claims) ?? "Change one of them";
+  const next = () => freeIn(subnet, lan.name, claims) ?? "Change one of them";
   claims.claim(
     `lan ${lan.name}`,
     address.text,

@@ -83,47 +83,41 @@ function checkControl(vnode: FoundVnode, host: HostFacts, claims: Claims): Vnode
   const { subnet, address: own } = host.control;
   const address = written ?? controlAddress(name, subnet, own);
   const place = written === undefined ? where : at("control", "address");
-  const next = freeControl(host, claims);
+  const free = () => freeControl(host, claims);
   const wrong = isWithin(address, subnet) ? ownAddressOf(subnet, address) : "outside";
   if (wrong === "outside") {
     claims.report.add(
       place,
-      new Problem("Lies outside the control network", `an address in ${subnet.text}`, next),
+      new Problem("Lies outside the control network", `an address in ${subnet.text}`, free()),
       address.text,
     );
   } else if (wrong !== null) {
     claims.report.add(
       place,
-      new Problem(`Is the ${wrong} address of ${subnet.text}`, "an address within it", next),
+      new Problem(`Is the ${wrong} address of ${subnet.text}`, "an address within it", free()),
       address.text,
     );
   } else if (address.value === own.value) {
     claims.report.add(
       place,
-      new Problem("Is the host's own address on the control network", "another address", next),
+      new Problem("Is the host's own address on the control network", "another address", free()),
       address.text,
     );
   } else {
     const what = written === undefined
       ? `The control address derived from the name ${name}`
       : `The control address ${address.text}`;
-    const hint = written === undefined && next !== undefined
-      ? next.replace("Write such as", "Set control.address, such as")
-      : next;
-    claims.claim(
-      "control",
-      address.text,
-      name,
-      place,
-      what,
-      hint ?? "Widen controlNet.subnet in host.yaml: no address is free",
-    );
+    const next = () => {
+      const hint = free() ?? "Widen controlNet.subnet in host.yaml: no address is free";
+      return written === undefined ? hint.replace("Write such as", "Set control.address, such as") : hint;
+    };
+    claims.claim("control", address.text, name, place, what, next);
   }
   const mac = draft.control.mac ?? controlMac(address);
   const macPlace = draft.control.mac === undefined ? place : at("control", "mac");
   // Where the address is taken, so is the MAC made from it: told once.
   if (draft.control.mac !== undefined || !claims.isTaken("mac", mac)) {
-    claims.claim("mac", mac, `eth0 of ${name}`, macPlace, `The MAC ${mac}`, "Set another mac");
+    claims.claim("mac", mac, `eth0 of ${name}`, macPlace, `The MAC ${mac}`, () => "Set another mac");
   }
   return { address: address.text, mac };
 }

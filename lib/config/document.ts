@@ -9,8 +9,10 @@ import {
   isSeq,
   LineCounter,
   type Node,
+  type Pair,
   parseAllDocuments,
   type YAMLError,
+  type YAMLMap,
 } from "yaml";
 import { plain, shown } from "../log/issues.ts";
 
@@ -154,15 +156,25 @@ function unfit(root: unknown, place: (path: Path) => string): Issue[] {
   return issues;
 }
 
+const pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+
+/** The pairs of a map by key; made once, for files with thousands of vnodes. */
+function pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
+  let known = pairs.get(map);
+  if (known === undefined) {
+    known = new Map(map.items.map((pair) => [isScalar(pair.key) ? String(pair.key.value) : "", pair]));
+    pairs.set(map, known);
+  }
+  return known;
+}
+
 function offsetOf(root: unknown, path: Path, resolve: (node: unknown) => unknown): number | undefined {
   let node = resolve(root);
   let offset = isNode(root) ? root.range?.[0] : undefined;
   for (const step of path) {
     let child: unknown;
     if (isMap(node)) {
-      const pair = node.items.find((item) =>
-        (isScalar(item.key) ? String(item.key.value) : item.key) === String(step)
-      );
+      const pair = pairsOf(node).get(String(step));
       if (pair === undefined) return offset;
       if (isNode(pair.key)) offset = (pair.key as Node).range?.[0] ?? offset;
       child = pair.value;

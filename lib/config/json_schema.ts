@@ -24,12 +24,13 @@ function convert(schema: GenericSchema): JsonSchema {
  * the files of vnodes.d. The root takes either, told apart by their keys.
  */
 export function configJsonSchema(): JsonSchema {
-  const has = (...keys: string[]) => ({ anyOf: keys.map((key) => ({ required: [key] })) });
+  const has = (...keys: string[]) => ({ type: "object", anyOf: keys.map((key) => ({ required: [key] })) });
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     $id: "urn:berth:config",
     title: "berth configuration",
     description: "host.yaml, or a file of vnodes.d: one vnode, or an experiment of lans and vnodes.",
+    type: "object",
     if: has("lans", "vnodes", "name", "image"),
     then: { $ref: "#/$defs/vnodes" },
     else: { $ref: "#/$defs/host" },
@@ -37,6 +38,7 @@ export function configJsonSchema(): JsonSchema {
       host: { title: "host.yaml", ...convert(hostSchema) },
       vnodes: {
         title: "A file of vnodes.d",
+        type: "object",
         if: has("name", "image"),
         then: { title: "One vnode", ...convert(singleSchema) },
         else: { title: "An experiment", ...convert(eitherSchema) },

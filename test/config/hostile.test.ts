@@ -1,0 +1,175 @@
+// No text of a configuration can become a path or a shell word: in every field it is refused with an issue at that
+// field, or (arguments, values of variables and sysctls) carried as data, unchanged.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { configJsonSchema, type JsonSchema } from "../../lib/config/json_schema.ts";
+import { parseConfig } from "../../lib/config/parse.ts";
+import type { Config } from "../../lib/config/types.ts";
+import { BerthError, type Issue } from "../../lib/log/error.ts";
+
+const HOSTILE = [
+  "$(reboot)",
+  "'; reboot #",
+  '"',
+  "a\nb",
+  "../x",
+  "\u0000",
+  "-rf",
+  "x".repeat(300),
+  "`reboot`",
+  "a b",
+  "",
+  "\u202egnp.exe",
+  "/etc/../etc/passwd",
+];
+
+/** In a path of the schema: the hostile text itself as a key. */
+const KEY = "{key}";
+
+/** Where accepted text ends up, for the fields that carry data. */
+const CARRIED: Readonly<Record<string, (config: Config) => unknown>> = {
+  "vnodes.command[]": (config) => config.vnodes[0]!.command![0],
+  "vnodes.env.*": (config) => config.vnodes[0]!.env.A,
+  "host.kernel.sysctls.*": (config) => config.host.kernel.sysctls["net.a"],
+  "host.engine.options.*": (config) => config.host.engine.options["a"],
+};
+
+/** Every text field: its name, and a configuration with the text in it. */
+const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes?: unknown }>> = {
+  "host.engine.package": (text) => ({ host: { engine: { package: text } } }),
+  "host.engine.bip": (text) => ({ host: { engine: { bip: text } } }),
+  "host.engine.socket": (text) => ({ host: { engine: { socket: text } } }),
+  "host.engine.root": (text) => ({ host: { engine: { root: text } } }),
+  [`host.engine.options.${KEY}`]: (text) => ({ host: { engine: { options: { [text]: "x" } } } }),
+  "host.engine.options.*": (text) => ({ host: { engine: { options: { a: text } } } }),
+  "host.storage.layout": (text) => ({ host: { storage: { layout: text } } }),
+  "host.controlNet.subnet": (text) => ({ host: { controlNet: { subnet: text } } }),
+  "host.controlNet.address": (text) => ({ host: { controlNet: { address: text } } }),
+  "host.controlNet.routable[]": (text) => ({ host: { controlNet: { routable: [text] } } }),
+  [`host.kernel.sysctls.${KEY}`]: (text) => ({ host: { kernel: { sysctls: { [text]: "1" } } } }),
+  "host.kernel.sysctls.*": (text) => ({ host: { kernel: { sysctls: { "net.a": text } } } }),
+  "host.kernel.modules[]": (text) => ({ host: { kernel: { modules: [text] } } }),
+  "host.watch.resync": (text) => ({ host: { watch: { resync: text } } }),
+  [`lans.${KEY}`]: (text) => ({ vnodes: { lans: { [text]: {} } } }),
+  "lans.name": (text) => ({ vnodes: { lans: [{ name: text }] } }),
+  "lans.subnet": (text) => ({ vnodes: { lans: { wire: { subnet: text } } } }),
+  "lans.subnets[]": (text) => ({ vnodes: { lans: { wire: { subnets: [text] } } } }),
+  [`vnodes.${KEY}`]: (text) => ({ vnodes: { vnodes: { [text]: { image: "debian" } } } }),
+  "vnodes.name": (text) => ({ vnodes: { name: text, image: "debian" } }),
+  "vnodes.image": (text) => vnode({ image: text }),
+  "vnodes.command[]": (text) => vnode({ command: [text] }),
+  [`vnodes.env.${KEY}`]: (text) => vnode({ env: { [text]: "x" } }),
+  "vnodes.env.*": (text) => vnode({ env: { A: text } }),
+  "vnodes.control.address": (text) => vnode({ control: { address: text } }),
+  "vnodes.control.mac": (text) => vnode({ control: { mac: text } }),
+  "vnodes.links[].lan": (text) => link({ lan: text }),
+  "vnodes.links[].address": (text) => link({ address: text }),
+  "vnodes.links[].addresses[]": (text) => link({ addresses: [text] }),
+  "vnodes.links[].mac": (text) => link({ mac: text }),
+  "vnodes.links[].name": (text) => link({ name: text }),
+  "vnodes.links[].rate": (text) => link({ rate: text }),
+  "vnodes.links[].delay": (text) => link({ delay: text }),
+  "vnodes.links[].loss": (text) => link({ loss: text }),
+  "vnodes.links[].egress.rate": (text) => link({ egress: { rate: text } }),
+  "vnodes.links[].egress.delay": (text) => link({ egress: { delay: text } }),
+  "vnodes.links[].egress.loss": (text) => link({ egress: { loss: text } }),
+  "vnodes.links[].ingress.rate": (text) => link({ ingress: { rate: text } }),
+  "vnodes.links[].ingress.delay": (text) => link({ ingress: { delay: text } }),
+  "vnodes.links[].ingress.loss": (text) => link({ ingress: { loss: text } }),
+  "vnodes.routes[].to": (text) => vnode({ routes: [{ to: text, via: "172.16.0.1" }] }),
+  "vnodes.routes[].via": (text) => vnode({ routes: [{ to: "default", via: text }] }),
+  [`vnodes.hosts.${KEY}`]: (text) => vnode({ hosts: { [text]: "10.0.0.1" } }),
+  "vnodes.hosts.*": (text) => vnode({ hosts: { a: text } }),
+};
+
+function vnode(keys: Record<string, unknown>) {
+  return { vnodes: { vnodes: { left: { image: "debian", ...keys } } } };
+}
+
+function link(keys: Record<string, unknown>) {
+  return {
+    vnodes: {
+      lans: { wire: { subnet: "10.1.0.0/24" } },
+      vnodes: { left: { image: "debian", links: [{ lan: "wire", ...keys }] } },
+    },
+  };
+}
+
+function parse(files: { host?: unknown; vnodes?: unknown }): Config | readonly Issue[] {
+  try {
+    return parseConfig([
+      { path: "/etc/berth/host.json", text: JSON.stringify(files.host ?? {}) },
+      { path: "/etc/berth/vnodes.d/a.json", text: JSON.stringify(files.vnodes ?? {}) },
+    ]);
+  } catch (error) {
+    if (error instanceof BerthError) return error.issues;
+    throw error;
+  }
+}
+
+for (const [field, make] of Object.entries(FIELDS)) {
+  for (const text of HOSTILE) {
+    const shown = JSON.stringify(text.length > 20 ? `${text.slice(0, 20)}…` : text);
+    test(`${field} refuses or carries ${shown}`, () => {
+      const answer = parse(make(text));
+      const carried = CARRIED[field];
+      if (Array.isArray(answer)) {
+        const last = field.replaceAll("[]", "").split(".").at(-1)!;
+        if (last !== "*" && last !== KEY) {
+          assert.ok(answer.every((issue: Issue) => issue.path?.includes(last)), JSON.stringify(answer));
+        }
+        // What is told is safe to print: nothing raw of what was found.
+        assert.not.match(
+          answer.flatMap((issue) => Object.values(issue)).join(""),
+          // deno-lint-ignore no-control-regex
+          /[\u0000-\u001f\u202e]/,
+        );
+        return;
+      }
+      assert.ok(carried, `accepted: ${JSON.stringify(answer)}`);
+      assert.is(carried(answer as Config), text);
+    });
+  }
+}
+
+test("a file's own name is shown without harm", () => {
+  try {
+    parseConfig([{ path: '/etc/berth/vnodes.d/$(reboot)\n"\u202e.yaml', text: "x: 1" }]);
+  } catch (error) {
+    const place = (error as BerthError).issues[0]!.place!;
+    assert.is(place, '"/etc/berth/vnodes.d/$(reboot)\\n\\"\\u202e.yaml":1');
+    return;
+  }
+  assert.unreachable("accepted");
+});
+
+test("every text field of the schema is in this table", () => {
+  const defs = configJsonSchema().$defs as Record<string, JsonSchema>;
+  const { then: one, else: experiment } = defs.vnodes as { then: JsonSchema; else: JsonSchema };
+  const lans = textFields((experiment.properties as Record<string, JsonSchema>).lans!, "lans");
+  const found = new Set([
+    ...textFields(defs.host!, "host"),
+    ...[...lans].map((path) => path.replace(/^lans(\.\*|\[\])\.?/, "lans.").replace(/\.$/, "")),
+    ...textFields(one, "vnodes"),
+    `vnodes.${KEY}`,
+  ]);
+  assert.equal([...found].sort(), [...Object.keys(FIELDS)].sort());
+});
+
+function textFields(schema: JsonSchema, path: string): string[] {
+  const any = (schema.anyOf ?? []) as JsonSchema[];
+  const object = (schema.properties ?? {}) as Record<string, JsonSchema>;
+  const values = schema.additionalProperties as JsonSchema | false | undefined;
+  const isText = schema.type === "string" || Array.isArray(schema.enum) || Object.keys(schema).length === 0;
+  return [
+    ...new Set([
+      ...(isText ? [path] : []),
+      ...any.flatMap((one) => textFields(one, path)),
+      ...Object.entries(object).flatMap(([key, value]) => textFields(value, `${path}.${key}`)),
+      ...(schema.items ? textFields(schema.items as JsonSchema, `${path}[]`) : []),
+      ...(values ? [`${path}.${KEY}`, ...textFields(values, `${path}.*`)] : []),
+    ]),
+  ];
+}
+
+test.run();
