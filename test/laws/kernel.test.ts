@@ -1,0 +1,141 @@
+// deadline: 120s
+// The laws over the generic kinds on the real kernel, in namespaces of their own. Runs inside a throw-away vhost too,
+// where the kinds that need nft, modules or packages find them.
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { test } from "uvu";
+import { findProgram } from "../../lib/host/command.ts";
+import { createHost } from "../../lib/host/host.ts";
+import type { Host } from "../../lib/host/types.ts";
+import { kernelModule } from "../../lib/resource/kinds/kernel_module.ts";
+import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
+import { nftTable } from "../../lib/resource/nft_table.ts";
+import { skip } from "../skip.ts";
+import { isApart, privateDirectories, runApart, sh } from "./apart.ts";
+import { laws, type Subject, type World } from "./laws.ts";
+import { filesSubject, jsonSubject, linksSubject } from "./subjects.ts";
+
+const BASE = "/tmp/laws";
+const SYSCTLS = [
+  "net/ipv4/ip_forward",
+  "net/ipv4/ip_local_port_range",
+  "net/ipv4/conf/all/arp_ignore",
+] as const;
+
+const openWorld = (runner: "zx" | "lean") => async (): Promise<World> => {
+  const host = createHost({ runner });
+  mkdirSync(BASE);
+  const before = await Promise.all(SYSCTLS.map((name) => host.readText(`/proc/sys/${name}`)));
+  return {
+    host,
+    journal: "/tmp/journal/journal",
+    dump: () => dump(host),
+    async close() {
+      rmSync(BASE, { recursive: true });
+      rmSync("/tmp/journal", { recursive: true, force: true });
+      for (const link of JSON.parse(sh("ip", "-j", "link"))) {
+        if (link.ifname !== "lo") sh("ip", "link", "del", link.ifname);
+      }
+      if (findProgram("nft") !== null) sh("nft", "flush", "ruleset");
+      for (const [at, name] of SYSCTLS.entries()) await host.writeText(`/proc/sys/${name}`, before[at]!);
+    },
+  };
+};
+
+interface Link {
+  readonly [key: string]: unknown;
+  readonly ifname: string;
+  readonly flags: readonly string[];
+  readonly linkinfo?: { info_kind?: string };
+  readonly addr_info: readonly { local: string; prefixlen: number; scope: string }[];
+}
+
+/** Links, addresses, parameters, files and rules, without what the kernel numbers or settles by itself. */
+async function dump(host: Host): Promise<string> {
+  const links = (JSON.parse(sh("ip", "-j", "-d", "addr", "show")) as Link[]).map((link) => ({
+    name: link.ifname,
+    kind: link.linkinfo?.info_kind,
+    alias: link.ifalias,
+    mtu: link.mtu,
+    master: link.master,
+    mode: link.inet6_addr_gen_mode,
+    up: link.flags.includes("UP"),
+    addresses: link.addr_info.filter(({ scope }) => scope !== "link")
+      .map(({ local, prefixlen }) => `${local}/${prefixlen}`),
+  }));
+  const sysctls = await Promise.all(
+    SYSCTLS.map(async (name) => `${name} = ${await host.readText(`/proc/sys/${name}`)}`),
+  );
+  const files = sh("find", BASE, "-printf", "%p %y %m\n").trim().split("\n").sort();
+  const texts = await Promise.all(
+    files.filter((line) => line.includes(" f ")).map((line) => host.readText(line.split(" ")[0]!)),
+  );
+  const rules = findProgram("nft") === null ? "" : sh("nft", "-s", "list", "ruleset");
+  return JSON.stringify({ links, sysctls, files, texts, rules }, null, 1);
+}
+
+function sysctlSubject(): Subject {
+  const set = (value: string) => (host: Host) => host.writeText("/proc/sys/net/ipv4/ip_forward", value);
+  return {
+    resources: [
+      sysctl("net.ipv4.ip_forward", "1"),
+      sysctl("net.ipv4.ip_local_port_range", "1024 65000"),
+      sysctl("net/ipv4/conf/all/arp_ignore", "1"),
+      sysctl("net.berth.none", "1", { optional: true }),
+    ],
+    plant: set("0"),
+    drift: { of: "sysctl net.ipv4.ip_forward", by: set("0") },
+  };
+}
+
+function tableSubject(): Subject {
+  const table = nftTable({
+    family: "inet",
+    name: "berth_laws",
+    sets: [{ name: "ports", type: ["ifname", "ether_addr"] }],
+    chains: [
+      { name: "inner", rules: ["ip saddr 10.0.0.0/8 counter accept"] },
+      {
+        name: "input",
+        hook: { type: "filter", at: "input", priority: 0 },
+        rules: ["ct state established accept", "jump inner"],
+      },
+    ],
+  });
+  const nft = (text: string) => (host: Host) =>
+    host.exec({ argv: ["nft", "-f", "-"], input: `${text}\n` }).then(() => {});
+  return {
+    resources: [table],
+    plant: nft("table inet foreign { chain c { tcp dport 22 accept; }; }"),
+    drift: { of: table.id, by: nft("flush chain inet berth_laws inner") },
+    edit: {
+      by: nft("add rule inet foreign c tcp dport 23 accept"),
+      survives: async (host) =>
+        (await host.query({ argv: ["nft", "list", "table", "inet", "foreign"] })).stdout.includes("dport 23"),
+    },
+    gone: nft("delete table inet berth_laws"),
+  };
+}
+
+function modulesSubject(): Subject {
+  return {
+    resources: [kernelModule("ifb")],
+    gone: (host) => host.exec({ argv: ["modprobe", "-r", "ifb"] }).then(() => {}),
+  };
+}
+
+function declare(): void {
+  privateDirectories("/tmp");
+  laws("files", () => filesSubject(BASE), openWorld("lean"));
+  laws("shared JSON", () => jsonSubject(BASE, ["test", "-s"]), openWorld("zx"));
+  laws("links", () => linksSubject(), openWorld("lean"));
+  laws("sysctls", sysctlSubject, openWorld("lean"));
+  if (findProgram("nft") === null) skip(test, "nftables table: all laws", "nft is not on this machine");
+  else laws("nftables table", tableSubject, openWorld("lean"));
+  if (!existsSync("/proc/modules")) skip(test, "modules: all laws", "this kernel loads no modules");
+  else laws("modules", modulesSubject, openWorld("lean"));
+}
+
+const why = isApart() ? null : runApart(new URL(import.meta.url).pathname);
+if (isApart()) declare();
+else if (why !== null) skip(test, "the laws on the real kernel", why);
+if (isApart() || why !== null) test.run();
