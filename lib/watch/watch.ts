@@ -32,6 +32,8 @@ export interface WatchOptions {
   readonly mendGround?: () => Promise<void>;
   /** Told after each full look and whenever something fails or recovers. */
   readonly onState?: (state: WatchState) => void | Promise<void>;
+  /** Given the way to ask for a full look (SIGHUP does). */
+  readonly onReady?: (resync: (reason: string) => void) => void;
 }
 
 /** What the watch knows of itself, for `berth status`. */
@@ -168,6 +170,7 @@ export async function watch(options: WatchOptions): Promise<void> {
 
   // Full looks run one at a time, off the stream: events go on being read meanwhile.
   const looks = createQueue({ clock, signal, atOnce: 1, onFailing: onFailing("resync"), work: resync });
+  options.onReady?.((reason) => looks.add(reason));
   const now = new AbortController();
   signal.addEventListener("abort", () => now.abort(), { once: true });
   void (async () => {

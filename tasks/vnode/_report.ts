@@ -17,29 +17,33 @@ export async function groundOf(context: TaskContext<unknown>, by: string): Promi
   };
 }
 
+/** Throws what failed, if anything: one error as it is, several as one with an issue for each. */
+export function throwFailed(outcomes: readonly Outcome[]): void {
+  const failed = outcomes.filter((one) => one.error !== undefined);
+  if (failed.length === 0) return;
+  const first = failed[0]!.error;
+  if (outcomes.length === 1) throw first;
+  const code: ErrorCode = first instanceof BerthError ? first.code : "fault";
+  throw new BerthError({
+    code,
+    object: `${failed.length} of ${outcomes.length} vnodes`,
+    message: "Some vnodes failed; the others were brought to their end",
+    issues: failed.map(({ vnode, error }) => ({
+      place: `vnode ${vnode}`,
+      message: error instanceof Error ? error.message : String(error),
+      ...(error instanceof BerthError && error.next !== undefined && { next: error.next }),
+    })),
+    next: "Mend what is told above, then run the same command again",
+  });
+}
+
 /**
  * Puts out what became of the vnodes.
  *
  * @throws {BerthError} when any failed, with an issue for each: the others were tried all the same.
  */
 export function report(context: TaskContext<unknown>, outcomes: readonly Outcome[], done: string): void {
-  const failed = outcomes.filter((one) => one.error !== undefined);
-  if (failed.length === 1 && outcomes.length === 1) throw failed[0]!.error;
-  if (failed.length > 0) {
-    const first = failed[0]!.error;
-    const code: ErrorCode = first instanceof BerthError ? first.code : "fault";
-    throw new BerthError({
-      code,
-      object: `${failed.length} of ${outcomes.length} vnodes`,
-      message: "Some vnodes failed; the others were brought to their end",
-      issues: failed.map(({ vnode, error }) => ({
-        place: `vnode ${vnode}`,
-        message: error instanceof Error ? error.message : String(error),
-        ...(error instanceof BerthError && error.next !== undefined && { next: error.next }),
-      })),
-      next: "mend what is told above, then run the same command again",
-    });
-  }
+  throwFailed(outcomes);
   const verb = context.mode === "plan" ? `would be ${done}` : done;
   const count = (changed: boolean) => outcomes.filter((one) => one.changed === changed).length;
   context.output(

@@ -1,0 +1,76 @@
+// Whether a watch runs, which one, and how to start one: a lock that the kernel releases with its holder, and a
+// file in which the watch says how it is. Used by boot and status.
+import type { Host, Look } from "../host/types.ts";
+import { BerthError } from "../log/error.ts";
+import { RUN_DIRECTORY } from "../vnode/paths.ts";
+import type { WatchState } from "./watch.ts";
+import { startTimeOf } from "../vnode/life.ts";
+
+/** Held by the watch as long as it lives. */
+export const WATCH_LOCK = `${RUN_DIRECTORY}/lock/watch`;
+/** What the watch says of itself. */
+export const WATCH_STATE = `${RUN_DIRECTORY}/watch.json`;
+/** Where a watch that was started without an init system writes its log. */
+export const WATCH_LOG = "/var/log/berth-watch.log";
+
+/** How the running watch is; with the pid, and the pid's start time so that a stale file is known as such. */
+export interface WatchPresence extends WatchState {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** What the running watch says, or null when none runs. */
+export async function readWatch(look: Look): Promise<WatchPresence | null> {
+  const text = await look.readText(WATCH_STATE);
+  if (text === null) return null;
+  try {
+    const told = JSON.parse(text) as WatchPresence;
+    return (await startTimeOf(look, told.pid)) === told.startTime ? told : null;
+  } catch {
+    return null; // A file that cannot be read says as little as none.
+  }
+}
+
+/** Milliseconds a started watch is given to take its lock and connect. */
+const START_MS = 20_000;
+
+/**
+ * Makes sure that a watch runs: starts one in a session of its own when none does. Does nothing otherwise.
+ *
+ * @param berth how berth is started: one path, or a runtime with its arguments.
+ * @returns true when one was started.
+ * @throws {BerthError} code `not-converged` when it does not come up, with the end of its log.
+ */
+export async function ensureWatch(
+  host: Host,
+  berth: readonly string[],
+  wait: (ms: number) => Promise<void>,
+): Promise<boolean> {
+  if ((await readWatch(host)) !== null) return false;
+  await host.exec({
+    // The log is opened by the shell, since a detached process has no one left to read a pipe.
+    argv: [
+      "setsid",
+      "-f",
+      "sh",
+      "-c",
+      `cd / && exec "$@" >>${WATCH_LOG} 2>&1 </dev/null`,
+      "sh",
+      ...berth,
+      "watch",
+    ],
+  });
+  for (let waited = 0; waited < START_MS; waited += 50) {
+    if ((await readWatch(host)) !== null) return true;
+    await wait(50);
+  }
+  const log = (await host.readText(WATCH_LOG)) ?? "";
+  throw new BerthError({
+    code: "not-converged",
+    object: "watch",
+    message: `It did not come up within ${START_MS / 1000} s; its log ends: "${
+      log.trim().split("\n").slice(-3).join(" | ")
+    }"`,
+    next: "berth watch shows what it says",
+  });
+}

@@ -1,0 +1,67 @@
+// How the watch is put together, for `berth watch` and `berth boot --foreground`.
+import process from "node:process";
+import type { TaskContext } from "../lib/cli/task.ts";
+import { createDocker } from "../lib/docker/client.ts";
+import { systemClock } from "../lib/docker/clock.ts";
+import { engineDoor } from "../lib/docker/door.ts";
+import { createHost } from "../lib/host/host.ts";
+import { createEnsure } from "../lib/resource/ensure.ts";
+import { createJournal } from "../lib/resource/journal.ts";
+import { startTimeOf } from "../lib/vnode/life.ts";
+import { WATCH_LOCK, WATCH_STATE } from "../lib/watch/presence.ts";
+import { watch, type WatchState } from "../lib/watch/watch.ts";
+import { hostFacts } from "./host/_facts.ts";
+import { controlNetStep } from "./host/control_net.ts";
+import { firewallStep } from "./host/firewall.ts";
+
+/** Watches until the context's signal aborts. @throws {BerthError} code `locked` when another watch runs. */
+export async function runWatch(context: TaskContext<unknown>, pid: number): Promise<void> {
+  const config = await context.config();
+  const { log, signal } = context;
+  const { socket } = config.host.engine;
+  const docker = createDocker({ socket });
+  // Its own hands: lean ones, and not aborted with the signal, so that what is half done is finished.
+  const host = createHost({ runner: "lean", log, engine: engineDoor(docker) });
+  const lock = await host.lock(WATCH_LOCK, { waitMs: 0 });
+  const hands = () => createEnsure({ host, mode: "apply", journal: createJournal(host), log });
+  const startTime = (await startTimeOf(host, pid)) ?? "";
+  const onState = (state: WatchState) =>
+    host.writeText(WATCH_STATE, JSON.stringify({ pid, startTime, ...state }, null, 2) + "\n", {
+      mode: 0o600,
+    });
+  try {
+    await watch({
+      host,
+      docker,
+      log,
+      clock: systemClock,
+      signal,
+      ensure: (resource) => hands().ensure(resource),
+      resyncMs: config.host.watch.resyncMs,
+      async engineTakesCalls() {
+        // A client of its own: an engine that shuts down goes on serving the connections it has.
+        const fresh = createDocker({ socket });
+        try {
+          return await fresh.ping({ timeoutMs: 2000 });
+        } finally {
+          await fresh.close();
+        }
+      },
+      async mendGround() {
+        const facts = await hostFacts(host);
+        for (const stage of [...firewallStep.stages, ...controlNetStep.stages]) {
+          const ensured = await hands().ensureAll(stage(config, facts));
+          for (const { changes } of ensured) {
+            for (const change of changes) log.info("Mended", { resource: change.resource, why: change.why });
+          }
+        }
+      },
+      onState,
+      onReady: (resync) => process.on("SIGHUP", () => resync("SIGHUP")),
+    });
+  } finally {
+    await host.remove(WATCH_STATE).catch(() => {}); // Status tells a stale file by its pid.
+    await lock.release();
+    await docker.close();
+  }
+}
