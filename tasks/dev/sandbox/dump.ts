@@ -6,7 +6,10 @@ export const DUMP = `
 section() { local name=$1; shift; echo "== $name"; "$@" 2>/dev/null | sed 's/[[:space:]]*$//' | grep -v '^$' | sort | sed "s/^/$name: /"; }
 links() { ip -d -o link | sed -E 's/^[0-9]+: //; s/@if[0-9]+/@peer/; s/link-netnsid [0-9]+//; s/(tcn|topology_change|hello|gc)_timer +[0-9.]+//g'; }
 addresses() { ip -o addr | sed -E 's/^[0-9]+: //; s/valid_lft.*//; s/ (tentative|dynamic)//g'; }
-routes() { ip route show table all; ip -6 route show table all | sed -E 's/expires [0-9]+sec//; s/ (pref|proto kernel)[^ ]* [a-z]+//'; }
+routes() { # a link-local address' own route comes a second or two after it, when it is known to be no one else's
+  ip -4 route show table all | sed 's/^/4 /'
+  ip -6 route show table all | grep -Ev '^(local|anycast) fe80:' | sed -E 's/ expires [0-9]+sec//; s/^/6 /'
+}
 rules() { ip rule; ip -6 rule; }
 qdiscs() {
   tc qdisc show | sed -E 's/qdisc ([a-z_]+) [0-9a-f]+:/qdisc \\1/'

@@ -22,7 +22,7 @@ export interface Ground {
 const PACKAGES = ["docker.io", "iproute2", "nftables", "iptables", "kmod", "procps", "busybox-static", "iputils-ping", "util-linux", "ca-certificates"];
 const SUITES: Readonly<Record<string, string>> = { "26.1": "trixie", "28.5": "unstable" };
 /** Raised when a recipe below changes, so that old layers are not used any more. */
-const RECIPE = "3";
+const RECIPE = "4";
 /** Refuses every start of a service while packages are installed: there is no init system to start them. */
 const NO_STARTS = "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d";
 const DEBIAN_ENV = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
@@ -66,6 +66,7 @@ async function cached(name: string, tell: Tell, build: (to: string) => Promise<v
     const began = Date.now();
     tell(`Preparing "${name}" in the cache (once)`);
     const making = `${path}.making`;
+    dropOutdated(name);
     rmSync(making, { recursive: true, force: true });
     mkdirSync(making, { recursive: true });
     try {
@@ -78,6 +79,25 @@ async function cached(name: string, tell: Tell, build: (to: string) => Promise<v
     return path;
   } finally {
     release();
+  }
+}
+
+/** Removes what the same kind of thing was cached as before, unless a running clone stands on it. */
+function dropOutdated(name: string): void {
+  const kind = name.slice(0, name.lastIndexOf("-") + 1);
+  const used = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid)).map(mountsOf).join("");
+  for (const old of readdirSync(CACHE)) {
+    const other = old.startsWith(kind) && !old.startsWith(name) && !/\.(lock|making|work)/.test(old);
+    if (!other || used.includes(join(CACHE, old))) continue;
+    spawnSync("rm", ["-rf", "--one-file-system", join(CACHE, old), join(CACHE, `${old}.lock`)]);
+  }
+}
+
+function mountsOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/mountinfo`, "utf8");
+  } catch {
+    return ""; // it has ended meanwhile
   }
 }
 
@@ -106,7 +126,7 @@ async function buildFresh(upper: string): Promise<void> {
       `rm -f /usr/local/bin/docker /etc/apt/apt.conf.d/docker-clean /var/cache/apt/archives/*.deb; ${APT} update`,
     );
     // With what they recommend: whoever installs them offline may want that too.
-    await must(clone, `${APT} install --download-only ${PACKAGES.join(" ")}`);
+    await must(clone, `${APT} install --no-upgrade --download-only ${PACKAGES.join(" ")}`);
     await must(clone, `rm -f /etc/resolv.conf; ls /var/cache/apt/archives/*.deb`);
   });
 }
@@ -116,7 +136,8 @@ async function buildInstalled(fresh: string, upper: string): Promise<void> {
   copy(fresh, upper);
   await inClone({ upper }, async (clone) => {
     await must(clone, NO_STARTS);
-    await must(clone, `${APT} install --no-install-recommends ${PACKAGES.join(" ")}`);
+    await must(clone, `${APT} install --no-upgrade --no-install-recommends ${PACKAGES.join(" ")}`);
+    await must(clone, "rm /usr/sbin/policy-rc.d"); // berth's own must not find ours
   });
 }
 
@@ -137,7 +158,7 @@ async function buildRoot(suite: string, to: string): Promise<void> {
       `mmdebstrap --mode=root --variant=minbase ${check} --include=${include} ${suite} /mnt/root ${mirror}`,
     );
     await must(clone, `test -x /mnt/root/usr/sbin/dockerd`);
-    await must(clone, `cd /mnt/root && ${NO_STARTS.replaceAll("/usr/sbin", "usr/sbin")}`);
+    await must(clone, "rm -f /mnt/root/usr/sbin/policy-rc.d");
   });
 }
 

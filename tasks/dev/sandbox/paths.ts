@@ -1,6 +1,6 @@
 // Where throw-away vhosts and their cache stand on the machine, and how an owner is told alive from dead.
 // Owns names and the collection of leftovers; starts nothing but keeper.sh's `clean`.
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -58,6 +58,11 @@ export function collectLeftovers(): readonly string[] {
       stdio: "ignore",
     });
   }
+  const works = join(CACHE, "work");
+  const left = existsSync(works)
+    ? readdirSync(works).filter(isAbandoned).filter((name) => !existsSync(join(folder, name)))
+    : [];
+  for (const name of left) rmSync(join(works, name), { recursive: true, force: true });
   return names;
 }
 
