@@ -64,7 +64,7 @@ export function checkVnodes(
       env: { ...draft.env } as Record<string, string>,
       control,
       links: links.map((link) => link.spec),
-      routes: checkRoutes(vnode, links, complete, host, report),
+      routes: checkRoutes(vnode, control.address, links, complete, host, report),
       hosts: Object.fromEntries(
         Object.entries(draft.hosts ?? {}).map(([key, value]) => [key, value?.text ?? ""]),
       ),
@@ -133,6 +133,7 @@ function freeControl(host: HostFacts, claims: Claims): string | undefined {
 
 function checkRoutes(
   vnode: FoundVnode,
+  control: string,
   links: readonly CheckedLink[],
   complete: boolean,
   host: HostFacts,
@@ -166,7 +167,7 @@ function checkRoutes(
         new Problem("Has a route already", "one route for each destination", "Remove one"),
         text,
       );
-    } else if (mine.some((address) => isSame(address, via))) {
+    } else if (via.text === control || mine.some((address) => isSame(address, via))) {
       report.add(
         at("via"),
         new Problem(

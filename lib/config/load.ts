@@ -35,8 +35,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     if (text !== null) files.push({ path, text });
   }
   const { parseConfig } = await import("./parse.ts");
+  // A file given by name may be one of the directory's own: it counts once.
+  const others = files.filter((file) => !extra.some((given) => given.path === file.path));
   return parseConfig(
-    [...files, ...extra],
+    [...others, ...extra],
     options.engineRoot === undefined ? {} : { engineRoot: options.engineRoot },
   );
 }

@@ -8,6 +8,7 @@ import {
   parseModule,
   parsePackage,
   parsePath,
+  parseSocketPath,
   parseSysctl,
   parseSysctlValue,
   PATH_FORM,
@@ -23,8 +24,8 @@ const OWN_OPTIONS: Readonly<Record<string, string>> = {
   "bip": "engine.bip",
 };
 
-const path = (description: string) =>
-  field({ description, wanted: PATH_FORM, pattern: PATH_PATTERN }, parsePath);
+const path = (description: string, parse = parsePath) =>
+  field({ description, wanted: PATH_FORM, pattern: PATH_PATTERN }, parse);
 
 function ipv4(text: string) {
   const address = parseAddress(text);
@@ -73,7 +74,7 @@ const engine = map("The engine", {
     }, parseBip),
     "192.168.254.1/24",
   ),
-  socket: v.optional(path("Unix socket of the engine."), "/var/run/docker.sock"),
+  socket: v.optional(path("Unix socket of the engine.", parseSocketPath), "/var/run/docker.sock"),
   root: v.optional(path("Directory of the engine's data."), "/var/lib/docker"),
   options: v.pipe(
     v.nullish(

@@ -56,7 +56,7 @@ export interface Shape {
 }
 
 export interface LanSpec {
-  /** Unique on the vhost: 1 to 32 of [a-z0-9-], first a letter. */
+  /** Unique on the vhost: 1 to 32 of [a-z0-9-], first a letter, last not a hyphen. */
   readonly name: string;
   /** Subnets its addresses must lie in; [] for pure layer 2. */
   readonly subnets: readonly string[];
@@ -86,14 +86,14 @@ export interface RouteSpec {
 }
 
 export interface VnodeSpec {
-  /** Container name and host name: 1 to 32 of [a-z0-9-], first a letter. */
+  /** Container name and host name: 1 to 32 of [a-z0-9-], first a letter, last not a hyphen. */
   readonly name: string;
   readonly image: string;
   /** Arguments that replace the image's command; absent: the image's own. */
   readonly command?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly control: {
-    /** Address on the control network, without prefix length. */
+    /** Address on the control network, without prefix length. Default: derived from the vnode's name, stable. */
     readonly address: string;
     /** Default: 02:00 followed by the address's four bytes. */
     readonly mac: string;

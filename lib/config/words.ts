@@ -101,6 +101,17 @@ export function parsePath(text: string): string | Problem {
   return text;
 }
 
+/** A path that fits a socket's address (unix(7): sun_path has 108 bytes with its NUL). */
+export function parseSocketPath(text: string): string | Problem {
+  return text.length > 107
+    ? new Problem(
+      `Has ${text.length} characters`,
+      "at most 107 characters, the kernel's limit for a socket",
+      "Shorten it",
+    )
+    : parsePath(text);
+}
+
 /** A Debian package's name (Debian policy 5.6.1). */
 export function parsePackage(text: string): string | Problem {
   return /^[a-z0-9][a-z0-9+.-]{1,99}$/.test(text)

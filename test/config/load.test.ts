@@ -68,6 +68,13 @@ test("loadConfig() checks further files together with the rest", async () => {
   assert.equal(config.vnodes[0]!.links[0]!.addresses, ["10.1.0.1/24"]);
 });
 
+test("loadConfig() counts a further file of the directory's own once", async () => {
+  const path = "/etc/berth/vnodes.d/a.yaml";
+  const files = { [path]: "name: left\nimage: debian" };
+  const config = await loadConfig({ look: lookAt(files), extra: [{ path, text: files[path]! }] });
+  assert.is(config.vnodes.length, 1);
+});
+
 test("loadConfig() lets engineRoot go over the file", async () => {
   const config = await loadConfig({ look: lookAt({}), engineRoot: "/tmp/engine" });
   assert.is(config.host.engine.root, "/tmp/engine");
@@ -124,6 +131,21 @@ test("anchors and merge keys are read", () => {
     "vnodes:\n  left: &node\n    image: debian\n    env: { A: x }\n  right:\n    <<: *node\n    image: alpine\n",
   );
   assert.equal(config.vnodes.map(({ image, env }) => [image, env.A]), [["debian", "x"], ["alpine", "x"]]);
+});
+
+test("line ends of Windows, a byte-order mark and JSON indented by tabs are read", () => {
+  assert.is(vnodes("\ufeffname: left\r\nimage: debian\r\n").vnodes[0]!.image, "debian");
+  assert.is(
+    vnodes(JSON.stringify({ name: "left", image: "debian", env: { A: "x" } }, null, "\t")).vnodes[0]!.env.A,
+    "x",
+  );
+});
+
+test("a file that is larger than any experiment is refused at once", () => {
+  assert.throws(
+    () => vnodes("#".repeat(9 * 2 ** 20)),
+    (error: BerthError) => error.issues[0]!.message === "Is too large",
+  );
 });
 
 test("shaping of both ways is overridden key by key", () => {
