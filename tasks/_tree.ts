@@ -7,6 +7,10 @@ export { groups } from "./_groups.ts";
 
 /** All commands. */
 export const tree: Tree = {
+  "boot": {
+    summary: "Prepare the host, bring up all vnodes, and see that a watch runs",
+    load: () => import("./boot.ts"),
+  },
   "completion": {
     summary: "Print the completion script of a shell",
     load: () => import("./completion.ts"),
@@ -67,6 +71,10 @@ export const tree: Tree = {
     summary: "Print the JSON Schema of the configuration",
     load: () => import("./schema.ts"),
   },
+  "status": {
+    summary: "Show what is wrong, the watch, and all vnodes",
+    load: () => import("./status.ts"),
+  },
   "version": {
     summary: "Print the version",
     load: () => import("./version.ts"),
@@ -102,5 +110,9 @@ export const tree: Tree = {
   "vnode up": {
     summary: "Create, start and wire vnodes from their specs",
     load: () => import("./vnode/up.ts"),
+  },
+  "watch": {
+    summary: "Keep all vnodes wired, whatever happens to them",
+    load: () => import("./watch.ts"),
   },
 };

@@ -45,7 +45,9 @@ Examples:
       { vnodes: outcomes.map(({ vnode, changed, did }) => ({ vnode, changed, did })), started },
       summary,
     );
-    if (context.options.foreground && context.mode === "apply") await runWatch(context, process.pid);
+    if (!context.options.foreground || context.mode === "plan") return;
+    context.log.info(summary);
+    await runWatch(context, process.pid);
 
     async function bootVnodes(): Promise<Outcome[]> {
       if (config.vnodes.length === 0) return [];
