@@ -114,6 +114,7 @@ export function streamCalls(caller: Caller, kill: Kill): Calls {
         return code;
       });
     } catch (error) {
+      hijacked?.close();
       // The engine's refusal to start it leaves nothing running.
       const refused = error instanceof DockerError && error.fault === "status";
       if (started !== "" && kill !== undefined && !refused) await killExec(ref, started, kill);

@@ -242,7 +242,26 @@ export class FakeEngine {
   }
 }
 
+/** What a client sends, until its half-close or its death. Not the socket's own iterator, which rejects unseen. */
 async function* received(socket: Socket, early: Uint8Array): AsyncIterable<Uint8Array> {
-  if (early.length > 0) yield early;
-  for await (const chunk of socket.iterator({ destroyOnReturn: false })) yield chunk;
+  const queue: Uint8Array[] = early.length > 0 ? [early] : [];
+  let over = false;
+  let wake = () => {};
+  socket.on("data", (chunk: Uint8Array) => {
+    queue.push(chunk);
+    socket.pause();
+    wake();
+  });
+  const end = () => {
+    over = true;
+    wake();
+  };
+  socket.once("end", end);
+  socket.once("close", end);
+  for (;;) {
+    for (let chunk = queue.shift(); chunk; chunk = queue.shift()) yield chunk;
+    if (over) return;
+    socket.resume();
+    await new Promise<void>((resolve) => wake = resolve);
+  }
 }
