@@ -1,7 +1,6 @@
 // Runs a test file again inside namespaces of its own: mounts, network, processes. What it does there is gone when it
 // ends, and nothing of it is seen outside.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 
 const INSIDE = "BERTH_TEST_APART";
 
@@ -10,16 +9,26 @@ export function isApart(): boolean {
   return process.env[INSIDE] === "1";
 }
 
+/** Remounts everything read-only, before the runtime has a file open for writing, and runs what follows. */
+const READ_ONLY = `
+mount -t tmpfs none /tmp && mount -t tmpfs none /run || exit 99
+for point in $(awk '{print $5}' /proc/self/mountinfo); do
+  [ -e "$point" ] && { mount -o remount,bind,ro "$point" || exit 98; }
+done
+exec "$@"`;
+
 /**
  * Runs the file apart, passing its output and exit code on.
  *
+ * @param options.readOnly with every mount read-only.
  * @returns why it could not, or null.
  */
-export function runApart(file: string): string | null {
+export function runApart(file: string, options: { readOnly?: boolean } = {}): string | null {
   const namespaces = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
   const tried = spawnSync("unshare", [...namespaces, "true"], { encoding: "utf8" });
   if (tried.status !== 0) return `no namespaces to be had: ${tried.stderr?.trim() || tried.error?.message}`;
-  const ran = spawnSync("unshare", [...namespaces, process.execPath, "run", "-A", file], {
+  const before = options.readOnly ? ["sh", "-c", READ_ONLY, "sh"] : [];
+  const ran = spawnSync("unshare", [...namespaces, ...before, process.execPath, "run", "-A", file], {
     stdio: "inherit",
     env: { ...process.env, [INSIDE]: "1" },
   });
@@ -38,10 +47,4 @@ export function sh(...argv: string[]): string {
 /** Puts empty file systems of our own over the writable places. */
 export function privateDirectories(...paths: readonly string[]): void {
   for (const path of paths) sh("mount", "-t", "tmpfs", "berth-test", path);
-}
-
-/** Mount points as this namespace sees them, innermost last. */
-export function mountPoints(): readonly string[] {
-  return readFileSync("/proc/self/mountinfo", "utf8").trim().split("\n")
-    .map((line) => line.split(" ")[4]!.replaceAll("\\040", " "));
 }
