@@ -31,6 +31,8 @@ export interface SandboxOptions {
   readonly keep?: boolean;
 }
 
+const BERTH = `${CHECKOUT}/dist/berth`;
+
 /** How `until` waits. */
 export interface UntilOptions {
   /** @default {10000} */
@@ -86,7 +88,10 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
   const clone = await openClone({ ...await ground(options.engine ?? "20.10", tell), keep: options.keep });
   const box = sandboxOf(clone, tell);
   try {
-    if (options.berth) await box.copyIn(`${CHECKOUT}/dist/berth`, "/usr/local/bin/berth");
+    if (options.berth) {
+      if (!existsSync(BERTH)) throw new Error(`No executable at "${BERTH}": run "deno task build" first`);
+      await box.sh(`install -m 755 ${BERTH} /usr/local/bin/berth`); // a copy: a build meanwhile must not change it
+    }
     if (options.dockerd || options.image) await box.dockerdStart();
     if (options.image) await box.loadImage();
   } catch (error) {

@@ -75,6 +75,8 @@ export interface Clone {
   close(): Promise<void>;
 }
 
+/** Set-up takes 0.2 s on a quiet machine. */
+const READY_MS = 60_000;
 const CLONE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
@@ -84,6 +86,12 @@ const CLONE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
  */
 export async function openClone(options: CloneOptions = {}): Promise<Clone> {
   if (process.getuid?.() !== 0) throw new Error("A throw-away vhost needs root; found another user");
+  const wrong = [CHECKOUT, sandboxFolder()].find((path) => /[\s,:\\]/.test(path));
+  if (wrong) {
+    throw new Error(
+      `Cannot mount an overlay over "${wrong}": found a blank, comma, colon or backslash in the path`,
+    );
+  }
   collectLeftovers();
   const name = newName();
   const directory = join(sandboxFolder(), name);
@@ -181,9 +189,22 @@ function ready(keeper: ChildProcess): Promise<{ pid: number; router: number }> {
     keeper.stdout!.on("data", (chunk) => {
       out += chunk;
       const found = /^ready (\d+) (\d+)$/m.exec(out);
-      if (found) resolve({ pid: Number(found[1]), router: Number(found[2]) });
+      if (!found) return;
+      clearTimeout(late);
+      resolve({ pid: Number(found[1]), router: Number(found[2]) });
     });
+    const late = setTimeout(() => {
+      reject(
+        new Error(
+          `A throw-away vhost was not ready within ${READY_MS} ms: ${
+            err.trim() || out.trim() || "nothing said"
+          }`,
+        ),
+      );
+      process.kill(-keeper.pid!, "SIGKILL"); // what it leaves, the next start collects
+    }, READY_MS);
     keeper.once("close", (exit) => {
+      clearTimeout(late);
       reject(
         new Error(
           `Cannot make a throw-away vhost: its set-up ended with exit code ${exit}: ${
