@@ -83,6 +83,10 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
   put("/proc/sys/kernel/random/boot_id", "boot-1\n");
   put("/proc/sys/kernel/osrelease", "6.1.0-fake\n");
   put("/proc/modules", "");
+  put(
+    "/lib/modules/6.1.0-fake/modules.dep",
+    "kernel/net/bridge/br_netfilter.ko: kernel/net/bridge/bridge.ko\nkernel/drivers/net/ifb.ko.xz:\n",
+  );
 
   const commands = [...options.commands ?? [], sysctlCommands, moduleCommands, ipCommands, dpkgCommands];
   const done: string[] = [];

@@ -175,12 +175,14 @@ test("kernelModule() is content with what is built in", async () => {
   assert.not(
     (await engine(signed).ensure(kernelModule("br_netfilter", { sign: "/proc/sys/net/bridge" }))).changed,
   );
+  const uninstalled = await engine(createFakeHost()).ensure(kernelModule("br_none", { optional: true }));
+  assert.is(uninstalled.state.how, "unavailable");
   const bare = createFakeHost();
   bare.machine.files.delete("/proc/modules");
   const optional = await engine(bare).ensure(kernelModule("ifb", { optional: true }));
   assert.not(optional.changed);
-  assert.is(optional.state.how, "no-modules");
-  assert.is(kernelModule("ifb").diff(optional.state)[0]!.why, "missing: this kernel loads no modules");
+  assert.is(optional.state.how, "unavailable");
+  assert.is(kernelModule("ifb").diff(optional.state)[0]!.why, "not to be had for this kernel");
 });
 
 test("sysctl() tells found and wanted, and that a parameter is missing", () => {

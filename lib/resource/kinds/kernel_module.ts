@@ -4,8 +4,8 @@ import type { Change, Resource } from "../types.ts";
 
 /** How the kernel has it. */
 export interface KernelModuleState {
-  /** `no-modules`: not there, and this kernel loads none. */
-  readonly how: "loaded" | "built-in" | "absent" | "no-modules";
+  /** `absent`: could be loaded. `unavailable`: this kernel loads no modules, or has no file of that one. */
+  readonly how: "loaded" | "built-in" | "absent" | "unavailable";
   /** Somebody holds it: it cannot be unloaded. */
   readonly used: boolean;
 }
@@ -31,9 +31,8 @@ export function kernelModule(name: string, options: KernelModuleOptions = {}): R
     observe: (look) => observeModule(look, name.replaceAll("-", "_"), options.sign),
     diff(found) {
       if (found?.how === "loaded" || found?.how === "built-in") return [];
-      if (options.optional && found?.how === "no-modules") return [];
-      const why = found?.how === "no-modules" ? "missing: this kernel loads no modules" : "not loaded";
-      // An optional module that is not installed is no failure; the look after it would call it one.
+      if (options.optional && found?.how === "unavailable") return [];
+      const why = found?.how === "unavailable" ? "not to be had for this kernel" : "not loaded";
       const change: Change = { resource: id, verb: "create", why, risk: "safe", do: [load], undo: [unload] };
       return [change];
     },
@@ -53,13 +52,19 @@ async function observeModule(look: Look, name: string, sign?: string): Promise<K
   if (line !== undefined) return { how: "loaded", used: line.split(" ")[2] !== "0" };
   const release = (await look.readText("/proc/sys/kernel/osrelease"))?.trim() ?? "";
   const builtIn = await look.readText(`/lib/modules/${release}/modules.builtin`) ?? "";
-  const isListed = builtIn.split("\n").some((path) =>
-    path.slice(path.lastIndexOf("/") + 1).replaceAll("-", "_") === `${name}.ko`
-  );
   const isSigned = sign !== undefined && (await look.stat(sign)) !== null;
   // Only a built-in module with parameters or a version has a directory without being in /proc/modules.
-  if (isListed || isSigned || (await look.stat(`/sys/module/${name}`)) !== null) {
+  if (lists(builtIn, name) || isSigned || (await look.stat(`/sys/module/${name}`)) !== null) {
     return { how: "built-in", used: true };
   }
-  return { how: modules === null ? "no-modules" : "absent", used: false };
+  const files = modules === null ? "" : await look.readText(`/lib/modules/${release}/modules.dep`) ?? "";
+  return { how: lists(files, name) ? "absent" : "unavailable", used: false };
+}
+
+/** Whether a list of depmod's (modules.builtin, modules.dep) has a module; "kernel/net/br-x.ko.xz: …" a line. */
+function lists(text: string, name: string): boolean {
+  return text.split("\n").some((line) => {
+    const file = /([^/:]+)\.ko(?:\.\w+)?(?::|$)/.exec(line)?.[1];
+    return file?.replaceAll("-", "_") === name;
+  });
 }
