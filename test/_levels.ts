@@ -17,7 +17,8 @@ export interface TestFile {
   /** From the top of the checkout: "test/host/exec.test.ts". */
   readonly path: string;
   readonly level: Level;
-  readonly deadlineMs: number;
+  /** What its comment `// deadline: 600s` says. */
+  readonly deadlineMs: number | undefined;
   /** Suites that have tests and are never run; uvu would say nothing of them. */
   readonly forgotten: readonly string[];
 }
@@ -32,7 +33,7 @@ export function testFiles(root: string): readonly TestFile[] {
       return {
         path: `test/${path}`,
         level: levelOf(`test/${path}`),
-        deadlineMs: deadlineOf(text) ?? DEADLINE_MS,
+        deadlineMs: deadlineOf(text),
         forgotten: forgottenSuites(text),
       };
     });

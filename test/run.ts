@@ -2,12 +2,12 @@
 // `N passed, N failed, N skipped`. Owns the running and the counting; what a file came to is _verdict.ts's,
 // which files there are is _levels.ts's.
 //
-//   deno run -A test/run.ts [--level unit,laws] [--only PATTERN] [--long]
+//   deno run -A test/run.ts [--level unit,laws] [--only PATTERN] [--deadline SECONDS] [--long]
 import { parseArgs } from "node:util";
 import { ROOT } from "../tasks/dev/_bundle.ts";
 import { build } from "../tasks/dev/build.ts";
 import { killAll, run, say, seconds } from "../tasks/dev/_run.ts";
-import { AT_ONCE, type Level, LEVELS, type TestFile, testFiles } from "./_levels.ts";
+import { AT_ONCE, DEADLINE_MS, type Level, LEVELS, type TestFile, testFiles } from "./_levels.ts";
 import { type Verdict, verdict } from "./_verdict.ts";
 
 /** Levels that start dist/berth. */
@@ -17,9 +17,13 @@ const { values } = parseArgs({
   options: {
     level: { type: "string" },
     only: { type: "string" },
+    deadline: { type: "string" },
     long: { type: "boolean", default: false },
   },
 });
+
+/** For files that name no deadline of their own. */
+const DEFAULT_DEADLINE_MS = values.deadline === undefined ? DEADLINE_MS : Number(values.deadline) * 1000;
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
@@ -38,6 +42,7 @@ function wantedLevels(): readonly Level[] {
 let executable: string | undefined;
 
 async function runFile(file: TestFile): Promise<void> {
+  const deadlineMs = (file.deadlineMs ?? DEFAULT_DEADLINE_MS) * (values.long ? 10 : 1);
   const ran = await run([Deno.execPath(), "run", "-A", file.path], {
     cwd: ROOT,
     env: {
@@ -46,9 +51,9 @@ async function runFile(file: TestFile): Promise<void> {
       ...(values.long ? { BERTH_LONG: "1" } : {}),
       ...(executable === undefined ? {} : { BERTH_BUILT: executable }),
     },
-    deadlineMs: file.deadlineMs * (values.long ? 10 : 1),
+    deadlineMs,
   });
-  const found = verdict(ran, file.forgotten, file.deadlineMs * (values.long ? 10 : 1));
+  const found = verdict(ran, file.forgotten, deadlineMs);
   report(file, found, ran.output, ran.ms);
 }
 

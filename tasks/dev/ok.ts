@@ -56,9 +56,9 @@ await Promise.all([
     await step("lint", () => deno("lint", "-q"));
   })(),
 ]);
-await step("unit", () => deno("run", "-A", "test/run.ts", "--level", "unit"));
+await step("unit", () => deno("run", "-A", "test/run.ts", "--level", "unit", "--deadline", "60"));
 if (testFiles(ROOT).some((file) => file.level === "laws")) {
-  await step("laws", () => deno("run", "-A", "test/run.ts", "--level", "laws"));
+  await step("laws", () => deno("run", "-A", "test/run.ts", "--level", "laws", "--deadline", "60"));
 }
 say(`${failed === 0 ? "ok" : `${failed} failed`} in ${seconds(performance.now() - begun)}`);
 process.exitCode = failed === 0 ? 0 : 1;
