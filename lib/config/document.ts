@@ -11,6 +11,7 @@ import {
   type Node,
   type Pair,
   parseAllDocuments,
+  visit,
   type YAMLError,
   type YAMLMap,
 } from "yaml";
@@ -34,6 +35,9 @@ const MAX_DEPTH = 32;
 const MAX_VALUES = 1_000_000;
 /** Uses of anchors times what they hold; a bomb of nine levels would be 10^9. */
 const MAX_ALIASES = 10_000;
+
+/** Uses of anchors in all: the parser's work for them grows with the square. */
+const MAX_USES = 2000;
 
 /** Keys every JavaScript object seems to have: a schema could take them for known ones. */
 function isTreacherous(key: string): boolean {
@@ -63,7 +67,8 @@ export function readDocument(path: string, text: string): ConfigFile {
       lineCounter: lines,
       merge: true,
       prettyErrors: false,
-      uniqueKeys: true,
+      // Looked for below: the parser compares each key with each other one.
+      uniqueKeys: false,
       stringKeys: true,
       version: "1.2",
     });
@@ -90,13 +95,30 @@ export function readDocument(path: string, text: string): ConfigFile {
       const issues = wrong.slice(0, 20).map((error) => ({ place: at(error.pos[0]), ...syntax(error) }));
       return { path, value: undefined, issues, place: () => name };
     }
+    const { twice, aliases } = survey(document.contents);
+    if (aliases > MAX_USES) {
+      const next = "Write the repeated parts out, or split the file";
+      return failed(name, `Uses its anchors ${aliases} times`, next, `at most ${MAX_USES} uses`);
+    }
+    if (twice.length > 0) {
+      const message = "The same key stands twice in one map";
+      const issues = twice.map((offset) => ({
+        place: at(offset),
+        message,
+        next: "Remove one, or rename it",
+      }));
+      return { path, value: undefined, issues, place: () => name };
+    }
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
+    // Finding an alias's anchor walks the whole document: done once for each alias.
+    const resolved = new Map<unknown, unknown>();
+    const resolve = (node: unknown): unknown => {
+      if (!isAlias(node)) return node;
+      if (!resolved.has(node)) resolved.set(node, node.resolve(document));
+      return resolved.get(node);
+    };
     const place = (where: Path): string => {
-      const offset = offsetOf(
-        document.contents,
-        where,
-        (alias) => isAlias(alias) ? alias.resolve(document) : alias,
-      );
+      const offset = offsetOf(document.contents, where, resolve);
       return offset === undefined ? `${name}:1` : at(offset);
     };
     return { path, value, issues: unfit(value, place), place };
@@ -112,9 +134,7 @@ export function readDocument(path: string, text: string): ConfigFile {
 }
 
 function syntax(error: YAMLError): { message: string; next: string } {
-  if (error.code === "DUPLICATE_KEY") {
-    return { message: "The same key stands twice in one map", next: "Remove one, or rename it" };
-  }
+  if (error.message.includes("call stack")) return { message: "Is nested too deeply", next: "Flatten it" };
   if (error.code === "TAB_AS_INDENT") {
     return { message: "A tab indents this line, YAML wants spaces", next: "Replace the tab by spaces" };
   }
@@ -156,6 +176,27 @@ function unfit(root: unknown, place: (path: Path) => string): Issue[] {
   return issues;
 }
 
+/** Keys that stand twice in one map (where the second stands), and how often anchors are used. */
+function survey(root: unknown): { twice: number[]; aliases: number } {
+  const twice: number[] = [];
+  let aliases = 0;
+  visit(root as Node | null, {
+    Alias() {
+      aliases++;
+    },
+    Map(_, map) {
+      const seen = new Set<string>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        // A merge key may stand more than once.
+        if (seen.has(String(key.value)) && key.value !== "<<") twice.push(key.range?.[0] ?? 0);
+        seen.add(String(key.value));
+      }
+    },
+  });
+  return { twice: twice.slice(0, 20), aliases };
+}
+
 const pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
 
 /** The pairs of a map by key; made once, for files with thousands of vnodes. */
@@ -169,9 +210,11 @@ function pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
 }
 
 function offsetOf(root: unknown, path: Path, resolve: (node: unknown) => unknown): number | undefined {
-  let node = resolve(root);
+  let node = root;
   let offset = isNode(root) ? root.range?.[0] : undefined;
   for (const step of path) {
+    // Only what is gone through is resolved: an alias at the end has a place of its own.
+    node = resolve(node);
     let child: unknown;
     if (isMap(node)) {
       const pair = pairsOf(node).get(String(step));
@@ -183,7 +226,7 @@ function offsetOf(root: unknown, path: Path, resolve: (node: unknown) => unknown
       if (child === undefined) return offset;
       if (isNode(child)) offset = child.range?.[0] ?? offset;
     } else return offset;
-    node = resolve(child);
+    node = child;
   }
   return offset;
 }

@@ -92,6 +92,9 @@ export function table<Key extends v.GenericSchema<string, string>, Value extends
   return noList(v.record(key, value, wrongKind(wanted)), wanted);
 }
 
+/** Unknown keys told of one map. */
+const UNKNOWN = 20;
+
 /** A map with fixed keys; each unknown key is told with the nearest known one, each missing one by name. */
 export function map<const Entries extends v.ObjectEntries>(what: string, entries: Entries) {
   const known = Object.keys(entries);
@@ -107,7 +110,10 @@ export function map<const Entries extends v.ObjectEntries>(what: string, entries
           new Problem(`${what} has no "${key}"`, `"${key}": ${about}`, `Add "${key}"`, undefined, true),
         ]);
       }
-      const unknown = Object.keys(step.input as object).filter((key) => !Object.hasOwn(entries, key));
+      const unknown = Object.keys(step.input as object).filter((key) => !Object.hasOwn(entries, key)).slice(
+        0,
+        UNKNOWN,
+      );
       return told(unknown.map((key) => {
         const near = nearest(key, known);
         const next = near === undefined ? "Remove it" : `Write "${near}"`;

@@ -26,7 +26,7 @@ export class Report {
   add(where: Where, problem: Problem, found?: unknown): void {
     this.addIssue({
       place: where.file.place(where.path),
-      path: pathText(where.path),
+      ...(where.path.length === 0 ? {} : { path: pathText(where.path) }),
       message: problem.message,
       ...(found === undefined || problem.mute ? {} : { found: foundText(found) }),
       ...(problem.wanted === undefined ? {} : { wanted: problem.wanted }),
