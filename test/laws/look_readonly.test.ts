@@ -9,7 +9,7 @@ import { isApart, runApart } from "./apart.ts";
 import { dump, runAll } from "./_look_world.ts";
 
 test("all allowed queries run where everything is mounted read-only", async () => {
-  for (const path of ["/tmp/x", "/run/x", "/etc/x", "/var/cache/x"]) {
+  for (const path of ["/tmp/x", "/run/x", "/etc/x", "/var/cache/x", "/proc/sys/net/ipv4/ip_forward"]) {
     assert.throws(() => writeFileSync(path, ""), /read-only/i, path);
   }
   const before = dump();
