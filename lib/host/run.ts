@@ -67,7 +67,7 @@ export function collect(
       failure ??= why();
       killGroup(child);
       // A grandchild in a session of its own survives the group's kill and may hold the pipe: end without it.
-      quiet ??= setTimeout(finish, QUIET_AFTER_EXIT_MS);
+      if (quiet === undefined) awaitQuiet();
     };
     const abort = () => stop(() => commandInterrupted(command));
     const deadline = setTimeout(() => stop(() => commandTimedOut(command, timeoutMs, text(err))), timeoutMs);
@@ -86,11 +86,17 @@ export function collect(
       if (failure !== null) reject(failure);
       else resolve({ exit, stdout: text(out), stderr: text(err), ms: performance.now() - started });
     }
+    // When the timer fires, a busy process may not have read what waits in the pipe: one more round of reading first.
+    function awaitQuiet(): void {
+      clearTimeout(quiet);
+      const mine = quiet = setTimeout(
+        () => setImmediate(() => quiet === mine && finish()),
+        QUIET_AFTER_EXIT_MS,
+      );
+    }
     const read = (chunks: Uint8Array[]) => (chunk: Uint8Array) => {
       chunks.push(chunk);
-      if (quiet === undefined) return;
-      clearTimeout(quiet);
-      quiet = setTimeout(finish, QUIET_AFTER_EXIT_MS);
+      if (quiet !== undefined) awaitQuiet();
     };
     child.stdout?.on("data", read(out));
     child.stderr?.on("data", read(err));
@@ -100,7 +106,7 @@ export function collect(
     });
     child.on("exit", (code, signal) => {
       exit = code ?? 128 + (constants.signals[signal ?? "SIGKILL"] ?? 0);
-      quiet ??= setTimeout(finish, QUIET_AFTER_EXIT_MS);
+      if (quiet === undefined) awaitQuiet();
     });
     child.on("close", finish);
     if (command.input !== undefined && child.stdin) {

@@ -21,30 +21,35 @@ function modeOf(op: { mode?: number }): { mode?: number } {
 
 /**
  * Applies all changes in order, batches merged. Stops at the first failure and then rolls back, newest first, the
- * changes that were begun and not finished; finished ones stay.
+ * changes that were begun and not finished; finished ones stay. `onDone` hears of each as soon as it is finished.
  *
  * @throws {BerthError} with the failed change as object; what the roll-back could not undo stands in its issues.
  */
 export async function applyChanges(
   host: Host,
   changes: readonly Change[],
-  signal?: AbortSignal,
+  options: { signal?: AbortSignal; onDone?: (change: Change) => void } = {},
 ): Promise<void> {
+  const { signal } = options;
   const left = changes.map((change) => change.do.length);
   const begun = new Set<number>();
+  const advance = (change: number) => {
+    begun.add(change);
+    if (--left[change]! === 0) options.onDone?.(changes[change]!);
+  };
   for (const step of mergedSteps(changes)) {
     try {
       if (signal?.aborted) throw stopped();
       await applyOp(host, step.op, signal);
     } catch (error) {
       const reached = reachedParts(step, error);
-      for (const change of reached.complete) begun.add(change), left[change]!--;
+      reached.complete.forEach(advance);
       begun.add(reached.failed);
       const unfinished = [...begun].filter((change) => left[change]! > 0).sort((a, b) => b - a);
       const issues = await rollBack(host, unfinished.map((change) => changes[change]!));
       throw failure(changes[reached.failed]!, error, issues);
     }
-    for (const { change } of step.parts) begun.add(change), left[change]!--;
+    for (const { change } of step.parts) advance(change);
   }
 }
 

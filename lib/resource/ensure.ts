@@ -23,7 +23,7 @@ export interface EnsureOptions {
   /** Consent to destructive changes: resource ids, or a judge. @default {none} */
   readonly consent?: readonly string[] | ((change: Change) => boolean);
   readonly log?: Log;
-  /** Told of each change: once made (apply), or found (plan). */
+  /** Told of each change: as soon as it is made (apply), or found (plan). */
   readonly onChange?: (change: Change) => void;
   /** Stops between steps and kills the running command; roll-backs run to their end. */
   readonly signal?: AbortSignal;
@@ -94,13 +94,13 @@ async function ensureResources(
       const { verb, why } = diffs[index]![0]!;
       return { id, prior: resources[index]!.prior(found[index]), volatile: volatile === true, verb, why };
     }));
-    await applyChanges(host, all, options.signal);
+    await applyChanges(host, all, { signal: options.signal, onDone: told });
     await journal?.done(differing.map((index) => resources[index]!.id));
     const after = await Promise.all(differing.map((index) => resources[index]!.observe(host)));
     differing.forEach((index, at) => found[index] = after[at]);
     verify(differing.flatMap((index) => resources[index]!.diff(found[index])));
   }
-  all.forEach(told);
+  if (mode === "plan") all.forEach(told);
   return resources.map((resource, index) => {
     if (diffs[index]!.length === 0) return unchanged(found[index]);
     const state = mode === "plan" ? resource.desired : found[index];

@@ -88,7 +88,7 @@ async function revertOne(
         next: "Give consent to this object in the configuration",
       });
     }
-    await applyChanges(host, changes, signal);
+    await applyChanges(host, changes, { signal, onDone: context.told });
     const left = resource.revert(prior, await resource.observe(host));
     if (left.length > 0) {
       throw new BerthError({
@@ -99,6 +99,6 @@ async function revertOne(
     }
     await journal?.undone(resource.id);
   }
-  changes.forEach(context.told);
+  if (mode === "plan") changes.forEach(context.told);
   return changes;
 }

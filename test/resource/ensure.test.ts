@@ -84,9 +84,11 @@ test("a failed change is rolled back by its own undo, finished ones stay, failur
     thing("second", { do: [yes("half"), bad], undo: [{ remove: "/run/half" }, bad] }),
     thing("third", { do: [yes("third")] }),
   ];
-  const error = await errorOf(engine(host).ensureAll(things));
+  const failing = engine(host);
+  const error = await errorOf(failing.ensureAll(things));
   assert.is(error.code, "command-failed");
   assert.is(error.object, "thing second");
+  assert.equal(failing.changes.map(({ resource }) => resource), ["thing first"]);
   assert.match(error.message, "Cannot create thing second (missing): ");
   assert.match(error.message, "No such file or directory");
   assert.match(error.issues[0]!.message, "Roll-back failed: ");
