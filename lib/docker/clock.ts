@@ -1,7 +1,7 @@
 // The system's clock, and deadlines on any clock. Owns no policy: callers say how long.
 import type { Clock } from "./types.ts";
 
-/** The real time. Its timers do not keep a process alive that has nothing else to do. */
+/** The real time. A wait keeps the process alive until it ends or its signal aborts. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   wait(ms, signal) {

@@ -1,5 +1,6 @@
 // Calls about Docker's networks, and their answers in our own words.
 import { ENDPOINTS } from "./endpoints.ts";
+import { DockerError } from "./errors.ts";
 import type { Caller } from "./request.ts";
 import type { networkSchema } from "./schemas.ts";
 import type { Docker, Network } from "./types.ts";
@@ -66,7 +67,13 @@ export function networkCalls(caller: Caller): Calls {
     async disconnectNetwork(network, container, options) {
       const body = { Container: container, Force: options?.force ?? false };
       const args = { ref: network, body };
-      return (await caller.call(ENDPOINTS.networkDisconnect, args, options)).status === 200;
+      try {
+        return (await caller.call(ENDPOINTS.networkDisconnect, args, options)).status === 200;
+      } catch (error) {
+        // By its words: 20.10 says it with status 500, later ones with 403.
+        if (error instanceof DockerError && / is not connected to /.test(error.message)) return false;
+        throw error;
+      }
     },
   };
 }

@@ -1,5 +1,6 @@
 // One call to the engine over its unix socket: undici, loaded at the first call; versions, deadlines, expected
 // statuses, errors. Owns no endpoint's meaning (endpoints.ts) and no answer's shape (schemas.ts).
+import { Readable } from "node:stream";
 import { callError, DockerError, errorCode, isEngineGone } from "./errors.ts";
 import { type Deadline, withDeadline } from "./clock.ts";
 import type { Endpoint } from "./endpoints.ts";
@@ -137,7 +138,6 @@ export function createCaller(
     version?: EngineVersion,
   ): Promise<Answer> {
     const json = args.body === undefined ? undefined : JSON.stringify(args.body);
-    const { Readable } = await import("node:stream");
     const sent = await (await open()).request({
       method: endpoint.method,
       path: address(endpoint, args, version),

@@ -89,10 +89,10 @@ export type Followed =
 
 export interface CallOptions {
   /**
-   * Milliseconds for the whole call; 0 is for ever. For streams (pull, load, import, exec) the time between two
-   * signs of life.
+   * Milliseconds for the whole call; 0 is for ever. For pull, load, import and logs the time between two signs of life.
    *
-   * @default {30000, or what the endpoint's table entry says}
+   * @default {30000; 120000 for what starts, stops, makes or removes a container; 300000 between two signs of life of a
+   * pull, load or import; 600000 for exec; none for execStream, attach and waitContainer}
    */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;

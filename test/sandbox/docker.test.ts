@@ -124,6 +124,8 @@ for (
         /has active endpoints|in use/,
       );
       assert.is(await docker.disconnectNetwork("n1", "port"), true);
+      assert.is(await docker.disconnectNetwork("n1", "port"), false);
+      assert.is(await docker.disconnectNetwork("n1", "nobody"), false);
       assert.is(await docker.removeNetwork("n1"), true);
       assert.is(await docker.removeNetwork("n1"), false);
       assert.is(await docker.stopContainer("port", { graceSeconds: 0 }), true);
