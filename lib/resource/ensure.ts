@@ -6,6 +6,7 @@ import { BerthError } from "../log/error.ts";
 import type { Log } from "../log/log.ts";
 import { applyChanges } from "./apply.ts";
 import type { Journal } from "./journal.ts";
+import { oneLook } from "./one_look.ts";
 import type { Change, Ensure, Ensured, Resource } from "./types.ts";
 import { undoJournalled, type Undone } from "./undo.ts";
 
@@ -64,7 +65,8 @@ export function createEnsure(options: EnsureOptions): Ensurer {
 
 /** What would have to change, without an engine: for `check`. */
 export async function differences(look: Look, resources: readonly AnyResource[]): Promise<readonly Change[]> {
-  const found = await Promise.all(resources.map((resource) => resource.observe(look)));
+  const eyes = oneLook(look);
+  const found = await Promise.all(resources.map((resource) => resource.observe(eyes)));
   return resources.flatMap((resource, index) => resource.diff(found[index]));
 }
 
@@ -74,7 +76,8 @@ async function ensureResources(
   resources: readonly AnyResource[],
 ): Promise<readonly Ensured<unknown>[]> {
   const { host, journal, mode } = options;
-  const found = await Promise.all(resources.map((resource) => resource.observe(host)));
+  const eyes = oneLook(host);
+  const found = await Promise.all(resources.map((resource) => resource.observe(eyes)));
   const diffs = resources.map((resource, index) => resource.diff(found[index]));
   const differing = resources.map((_, index) => index).filter((index) => diffs[index]!.length > 0);
   if (differing.length === 0) return found.map((state) => unchanged(state));
@@ -96,7 +99,8 @@ async function ensureResources(
     }));
     await applyChanges(host, all, { signal: options.signal, onDone: told });
     await journal?.done(differing.map((index) => resources[index]!.id));
-    const after = await Promise.all(differing.map((index) => resources[index]!.observe(host)));
+    const again = oneLook(host);
+    const after = await Promise.all(differing.map((index) => resources[index]!.observe(again)));
     differing.forEach((index, at) => found[index] = after[at]);
     verify(differing.flatMap((index) => resources[index]!.diff(found[index])));
   }

@@ -9,7 +9,7 @@ export interface FakeLink {
   readonly addresses: readonly string[];
 }
 
-/** `ip -batch -`, `ip -force -batch -`, `ip -j … link|addr show dev X`. */
+/** `ip -batch -`, `ip -force -batch -`, `ip -j … link|addr show [dev X]`. */
 export const ipCommands: FakeCommand = (command, machine) => {
   const [program, ...args] = command.argv;
   if (program !== "ip") return null;
@@ -17,11 +17,17 @@ export const ipCommands: FakeCommand = (command, machine) => {
   if (line === "-batch -" || line === "-force -batch -") {
     return batch(command.input ?? "", machine, line.startsWith("-force"));
   }
-  const device = /^-j (?:-d )?(?:link|addr) show dev (\S+)$/.exec(line)?.[1];
-  if (device === undefined) return null;
+  const asked = /^-j (?:-d )?(?:link|addr) show(?: dev (\S+))?$/.exec(line);
+  if (asked === null) return null;
+  const device = asked[1];
+  if (device === undefined) return { stdout: JSON.stringify([...machine.links].map(shown)) };
   const link = machine.links.get(device);
   if (link === undefined) return { exit: 1, stderr: `Device "${device}" does not exist.\n` };
-  const shown = {
+  return { stdout: JSON.stringify([shown([device, link])]) };
+};
+
+function shown([device, link]: [string, FakeLink]): unknown {
+  return {
     ifname: device,
     mtu: link.mtu,
     flags: link.up ? ["BROADCAST", "UP"] : ["BROADCAST"],
@@ -32,8 +38,7 @@ export const ipCommands: FakeCommand = (command, machine) => {
       return { local, prefixlen: Number(length) };
     }),
   };
-  return { stdout: JSON.stringify([shown]) };
-};
+}
 
 function batch(input: string, machine: Machine, force: boolean): FakeOutput {
   let exit = 0;

@@ -1,6 +1,6 @@
 // Bridges of our own and addresses on devices. Volatile. A bridge is ours by its alias; without it, it is foreign.
 import { ipBatch } from "../../host/batch.ts";
-import type { Look } from "../../host/types.ts";
+import type { Look, Output } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
 import type { Change, Op, Resource } from "../types.ts";
 
@@ -85,7 +85,7 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
 }
 
 async function observeBridge(look: Look, name: string): Promise<BridgeState | null> {
-  const link = (await links(look, ["-j", "-d", "link", "show", "dev", name]))[0];
+  const link = await linkOf(look, name);
   if (link === undefined) return null;
   return {
     kind: link.linkinfo?.info_kind ?? "none",
@@ -130,7 +130,7 @@ export function addressOn(device: string, cidr: string): Resource<AddressState> 
     desired: { device: true, present: true },
     volatile: true,
     async observe(look) {
-      const link = (await links(look, ["-j", "addr", "show", "dev", device]))[0];
+      const link = await linkOf(look, device);
       const all = link?.addr_info?.map((info) => `${info.local}/${info.prefixlen}`) ?? [];
       return { device: link !== undefined, present: all.includes(cidr.toLowerCase()) };
     },
@@ -155,6 +155,7 @@ export function addressOn(device: string, cidr: string): Resource<AddressState> 
 }
 
 interface LinkJson {
+  readonly ifname?: string;
   readonly ifalias?: string;
   readonly mtu?: number;
   readonly flags?: readonly string[];
@@ -162,10 +163,16 @@ interface LinkJson {
   readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number }[];
 }
 
-/** What `ip -j … show dev X` lists; [] where there is no such device (exit 1). */
-async function links(look: Look, args: readonly string[]): Promise<readonly LinkJson[]> {
-  const { stdout, exit } = await look.query({ argv: ["ip", ...args], okExit: [0, 1] });
-  if (exit !== 0 || stdout.trim() === "") return [];
-  // `dev X` lists an empty object where a filter did not fit.
-  return (JSON.parse(stdout) as LinkJson[]).filter((link) => Object.keys(link).length > 0);
+/** Each answer of `ip` is parsed once, however many resources share it. */
+const parsed = new WeakMap<Output, ReadonlyMap<string, LinkJson>>();
+
+/** A link by name, or undefined. Asks for all links at once: many resources then share one question. */
+async function linkOf(look: Look, name: string): Promise<LinkJson | undefined> {
+  const output = await look.query({ argv: ["ip", "-j", "-d", "addr", "show"] });
+  let links = parsed.get(output);
+  if (links === undefined) {
+    links = new Map((JSON.parse(output.stdout) as LinkJson[]).map((link) => [link.ifname ?? "", link]));
+    parsed.set(output, links);
+  }
+  return links.get(name);
 }
