@@ -5,6 +5,7 @@ import { BerthError, type Issue } from "../log/error.ts";
 import { applyChanges, messageOf } from "./apply.ts";
 import type { AnyResource, EnsureOptions } from "./ensure.ts";
 import { priorsOf } from "./journal.ts";
+import { oneLook } from "./one_look.ts";
 import type { Change } from "./types.ts";
 
 /** What an undo came to. */
@@ -77,7 +78,7 @@ async function revertOne(
   prior: unknown,
 ): Promise<readonly Change[]> {
   const { host, journal, mode, signal } = context;
-  const changes = resource.revert(prior, await resource.observe(host));
+  const changes = resource.revert(prior, await resource.observe(oneLook(host)));
   if (mode === "apply") {
     const refused = changes.find((change) => !context.mayDo(change));
     if (refused !== undefined) {
@@ -89,7 +90,7 @@ async function revertOne(
       });
     }
     await applyChanges(host, changes, { signal, onDone: context.told });
-    const left = resource.revert(prior, await resource.observe(host));
+    const left = resource.revert(prior, await resource.observe(oneLook(host)));
     if (left.length > 0) {
       throw new BerthError({
         code: "not-converged",
