@@ -83,14 +83,16 @@ async function takenSubnets(look: Look, network: string): Promise<readonly Taken
     const subnet = parseSubnet(text);
     if (subnet !== null && subnet.bits > 0) taken.push({ what, subnet });
   };
+  // docker0 moves to the address the configuration gives it; that this one is free of clashes is checked there.
+  const isOwn = (name: string | undefined) => name === network || name === "docker0" || name === "bridge";
   for (const { ifname, addr_info } of parseList<Address>(addresses.stdout)) {
-    if (ifname === network) continue;
+    if (isOwn(ifname)) continue;
     for (const { local, prefixlen } of addr_info) {
       add(`address ${local}/${prefixlen} of ${ifname}`, `${local}/${prefixlen}`);
     }
   }
   for (const { dst, dev, gateway } of parseList<Route>(routes.stdout)) {
-    if (dev === network) continue;
+    if (isOwn(dev)) continue;
     if (dst !== "default") add(`route to ${dst}`, dst);
     if (gateway !== undefined) add(`gateway ${gateway}`, gateway);
   }
@@ -98,7 +100,7 @@ async function takenSubnets(look: Look, network: string): Promise<readonly Taken
     add(`name server ${server} of /etc/resolv.conf`, server!);
   }
   for (const { Name, IPAM } of (networks?.status === 200 ? networks.body : []) as readonly EngineNetwork[]) {
-    if (Name === network) continue;
+    if (isOwn(Name)) continue;
     for (const { Subnet } of IPAM?.Config ?? []) {
       if (Subnet) add(`Docker network ${Name} (${Subnet})`, Subnet);
     }

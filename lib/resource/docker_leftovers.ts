@@ -150,7 +150,8 @@ async function saved(look: Look, family: Family): Promise<Leftovers | null> {
   return parseLeftovers(stdout);
 }
 
-async function runningContainers(look: Look): Promise<readonly string[]> {
+/** Names of all running containers, sorted; [] where no engine answers. */
+export async function runningContainers(look: Look): Promise<readonly string[]> {
   const answer = await look.engine("/containers/json");
   if (answer?.status !== 200) return [];
   return (answer.body as readonly { readonly Names: readonly string[] }[])

@@ -5,6 +5,7 @@ import { hasInit, processStart } from "../host/facts.ts";
 import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { AnyResource } from "./ensure.ts";
+import { runningContainers } from "./docker_leftovers.ts";
 import { clashingFlags, type InitSystem, serviceOps } from "./engine_service.ts";
 import type { Change, Op, Resource } from "./types.ts";
 
@@ -63,6 +64,8 @@ export interface EngineState {
   readonly stale: readonly string[];
   /** What stands on the daemon's command line, or will: to find flags that clash with keys. */
   readonly flags: string;
+  /** Names of running containers; looked up only where the engine may have to be restarted. */
+  readonly running: readonly string[];
   /** Whether docker0 is there: where we started the engine first, it goes with it again. */
   readonly docker0: boolean;
 }
@@ -130,6 +133,7 @@ const EMPTY: EngineState = {
   init: null,
   stale: [],
   flags: "",
+  running: [],
   docker0: false,
 };
 
@@ -179,9 +183,18 @@ function serviceChange(state: EngineState, changes: readonly Change[]): readonly
   const need = engineNeed(state.loaded, wanted);
   if (need.how === "none") return [];
   const keys = need.keys.map((key) => `"${key}"`).join(", ");
+  // Without live-restore they end with the old daemon. Whose policy starts them again answers 304.
+  const stopped = state.loaded["live-restore"] === true ? [] : state.running;
+  const startAgain = stopped.map((name): Op => ({
+    engine: { method: "POST", path: `/containers/${name}/start`, okStatus: [204, 304, 404] },
+  }));
+  const notice = stopped.length === 0 ? "" : `; stops and starts again: ${stopped.join(", ")}`;
   return need.how === "reload"
     ? one("update", `has not loaded ${keys}`, "safe", service.reload)
-    : one("update", `runs without the changed ${keys}, which needs a restart`, "disruptive", service.restart);
+    : one("update", `runs without the changed ${keys}, which needs a restart${notice}`, "disruptive", [
+      ...service.restart,
+      ...startAgain,
+    ]);
 }
 
 function stopChange(state: EngineState, prior: EnginePrior): readonly Change[] {
@@ -267,6 +280,9 @@ async function observeEngine(look: Look, file: AnyResource): Promise<EngineState
     init,
     stale: instance === null ? await stalePidFiles(look) : [],
     flags: await engineFlags(look, init, isDockerd ? pid : null),
+    running: instance !== null && (!isRight || Object.keys(record).length > 0)
+      ? await runningContainers(look)
+      : [],
     docker0: await look.stat("/sys/class/net/docker0") !== null,
   };
 }
@@ -315,7 +331,9 @@ async function canValidate(look: Look, program: string): Promise<boolean> {
 }
 
 async function engineFlags(look: Look, init: InitSystem, pid: number | null): Promise<string> {
-  if (pid !== null) return (await look.readText(`/proc/${pid}/cmdline`) ?? "").replaceAll("\0", " ");
+  if (pid !== null) {
+    return (await look.readText(`/proc/${pid}/cmdline`) ?? "").split("\0").slice(1).join(" ");
+  }
   const options =
     /^\s*DOCKER_OPTS=["']?([^"'\n]*)/m.exec(await look.readText("/etc/default/docker") ?? "")?.[1] ?? "";
   if (init !== "systemd") return options;

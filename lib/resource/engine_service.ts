@@ -48,18 +48,16 @@ function ownOps(program: string, flags: readonly string[]): ServiceOps {
   const daemon = (args: readonly string[], okExit: readonly number[] = [0]): Op => ({
     run: { argv: ["start-stop-daemon", ...args], okExit, timeoutMs: 120_000 },
   });
-  // A running daemon's own command line begins with the program and may repeat what we add.
-  const more = flags.filter((flag, index) =>
-    flag !== program && !(flag === "-p" || flags[index - 1] === "-p") && !flag.endsWith("/dockerd")
-  );
+  // A running daemon's own command line repeats what we add.
+  const more = flags.filter((flag, index) => flag !== "-p" && flags[index - 1] !== "-p");
   const start = daemon([
     "--start",
     "--oknodo",
     "--background",
-    // dockerd tells when it is ready, as it would tell systemd.
+    // dockerd tells when it is ready, as it would tell systemd. One that dies is only noticed by the time-out.
     "--notify-await",
     "--notify-timeout",
-    "90",
+    "45",
     "--make-pidfile",
     "--pidfile",
     SSD_PID_FILE,

@@ -18,6 +18,8 @@ export interface Step {
   readonly needs: readonly string[];
   /** Looks before anything is changed; throws what speaks against it. */
   readonly check?: (look: Look, config: Config) => Promise<void>;
+  /** True for a failure that a second try may mend. */
+  readonly again?: (error: unknown) => boolean;
   /** Later stages may hang on what earlier ones made: each is observed when the one before it is done. */
   readonly stages: readonly Stage[];
 }
@@ -27,7 +29,14 @@ export async function runStep(context: TaskContext<unknown>, step: Step): Promis
   const config = await context.config();
   await step.check?.(context.host, config);
   for (const stage of step.stages) {
-    await context.ensureAll(stage(config, await hostFacts(context.host)));
+    const make = async () => void await context.ensureAll(stage(config, await hostFacts(context.host)));
+    try {
+      await make();
+    } catch (error) {
+      if (context.signal.aborted || !step.again?.(error)) throw error;
+      context.log.warn("Failed, trying once more", { task: step.name, reason: String(error) });
+      await make();
+    }
   }
 }
 

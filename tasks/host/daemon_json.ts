@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import { GATE_PATH } from "../../lib/gate/script.ts";
+import { BerthError } from "../../lib/log/error.ts";
 import { DAEMON_JSON, engine } from "../../lib/resource/engine.ts";
 import type { JsonObject } from "../../lib/resource/kinds/json.ts";
 import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
@@ -40,6 +41,9 @@ export function daemonJsonResources(config: Config) {
 export const daemonJsonStep: Step = {
   name: "daemon-json",
   needs: ["packages", "storage", "runtime"],
+  // After a kill -9 the engine's own containerd may be too slow once ("timeout waiting for containerd to start").
+  again: (error) =>
+    error instanceof BerthError && error.code === "command-failed" && /\bstart/.test(error.message),
   stages: [daemonJsonResources],
 };
 

@@ -4,12 +4,13 @@ import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import { GATE_PATH, gateScript } from "../../lib/gate/script.ts";
-import { textFile } from "../../lib/resource/kinds/file.ts";
+import { directory, textFile } from "../../lib/resource/kinds/file.ts";
 import type { HostFacts } from "./_facts.ts";
 import { runStep, type Step } from "./_step.ts";
 
 /** What the gate calls when berth runs from source: a script with one path, as the executable has. */
 const BERTH_SCRIPT = "/usr/lib/berth/berth";
+const FOLDER = "/usr/lib/berth";
 
 /** The gate's script, and where berth is not one executable, a script that starts it. */
 export function runtimeResources(config: Config, facts: HostFacts) {
@@ -21,9 +22,9 @@ export function runtimeResources(config: Config, facts: HostFacts) {
       mode: 0o755,
     },
   );
-  if (args.length === 0) return [script];
+  if (args.length === 0) return [directory(FOLDER), script];
   const line = `#!/bin/sh\nexec ${facts.berth.map(quoted).join(" ")} "$@"\n`;
-  return [textFile(BERTH_SCRIPT, line, { mode: 0o755 }), script];
+  return [directory(FOLDER), textFile(BERTH_SCRIPT, line, { mode: 0o755 }), script];
 }
 
 function gateText(config: Config, runc: string, berth: string): string {
