@@ -1,0 +1,90 @@
+// Which changes of daemon.json need a restart, which a reload; which flags clash; how the daemon is started.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { engine, engineNeed, type EngineState } from "../../lib/resource/engine.ts";
+import { clashingFlags, serviceOps } from "../../lib/resource/engine_service.ts";
+import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
+
+const RUNS: EngineState = {
+  file: null,
+  text: null,
+  instance: "12.3456",
+  loaded: {},
+  program: "/usr/sbin/dockerd",
+  validates: false,
+  init: null,
+  stale: [],
+  flags: "",
+  running: [],
+  docker0: true,
+};
+
+test("engineNeed() is none when only the order of keys differs", () => {
+  assert.is(engineNeed({ a: { b: 1, c: 2 } }, { a: { c: 2, b: 1 } }).how, "none");
+});
+
+test("engineNeed() is a reload for live-restore, labels and an added runtime", () => {
+  const wanted = { "live-restore": true, labels: ["x"], runtimes: { berth: { path: "/x" } } };
+  assert.is(engineNeed({}, wanted).how, "reload");
+});
+
+test("engineNeed() is a restart for bip, and for a runtime that goes", () => {
+  assert.equal(engineNeed({}, { bip: "10.0.0.1/24", debug: true }), { how: "restart", keys: ["bip"] });
+  assert.is(engineNeed({ runtimes: { berth: {} } }, {}).how, "restart");
+});
+
+test("engine().diff() writes down what is loaded before it writes the file, then tells the daemon", () => {
+  const made = engine({
+    file: jsonFile("/etc/docker/daemon.json", { "live-restore": true }),
+    keys: ["live-restore"],
+  });
+  const [file, service] = made.diff(RUNS);
+  const writes = file!.do.flatMap((op) => "write" in op ? [op.write] : []);
+  assert.equal(writes, ["/run/berth/engine.json", "/etc/docker/daemon.json"]);
+  assert.match(service!.why, /has not loaded "live-restore"/);
+  assert.is(service!.risk, "safe");
+});
+
+test("engine().diff() restarts for what was written before a crash and never loaded", () => {
+  const file = jsonFile("/etc/docker/daemon.json", { bip: "10.0.0.1/24" });
+  const text = '{"bip":"10.0.0.1/24"}';
+  const seen = { file: { text, mode: 0o644 }, value: { bip: "10.0.0.1/24" }, candidate: false };
+  const found = { ...RUNS, file: seen, text, loaded: {}, running: ["web"] };
+  const [service, ...rest] = engine({ file, keys: ["bip"] }).diff(found);
+  assert.is(rest.length, 0);
+  assert.is(service!.risk, "disruptive");
+  assert.match(service!.why, /starts again: web/);
+  assert.equal(engine({ file, keys: ["bip"] }).diff({ ...found, loaded: { bip: "10.0.0.1/24" } }), []);
+});
+
+test("engine().revert() stops an engine that did not run before, and takes its bridge away", () => {
+  const made = engine({ file: jsonFile("/etc/docker/daemon.json", {}), keys: [] });
+  const prior = { file: { existed: false, keys: [] }, running: false, docker0: false };
+  const [stop] = made.revert(prior, RUNS);
+  assert.is(stop!.verb, "delete");
+  const argvs = stop!.do.flatMap((op) => "run" in op ? [op.run.argv.join(" ")] : []);
+  assert.ok(argvs.some((argv) => argv.includes("--stop")));
+  assert.ok(argvs.includes("ip link delete docker0"));
+  assert.equal(made.revert(prior, { ...RUNS, instance: null, docker0: false }), []);
+});
+
+test("clashingFlags() finds a key that the command line sets too", () => {
+  assert.equal(clashingFlags("-H fd:// --containerd=/x", ["hosts", "bip"]), [{ flag: "-H", key: "hosts" }]);
+  assert.equal(clashingFlags("--bip=10.0.0.1/24", ["bip"]), [{ flag: "--bip", key: "bip" }]);
+  assert.equal(clashingFlags("-H fd://", ["bip", "runtimes"]), []);
+});
+
+test("engine().diff() refuses to write a key that a flag sets too", () => {
+  const made = engine({ file: jsonFile("/etc/docker/daemon.json", { bip: "10.0.0.1/24" }), keys: ["bip"] });
+  assert.throws(() => made.diff({ ...RUNS, flags: "--bip 10.1.1.1/24" }), /clashes with key "bip"/);
+});
+
+test("serviceOps() repeats a running daemon's flags once, and uses systemctl under systemd", () => {
+  const [start] = serviceOps(null, "/usr/sbin/dockerd", "-p /var/run/docker.pid --debug").start;
+  const argv = start !== undefined && "run" in start ? start.run.argv : [];
+  assert.equal(argv.slice(argv.indexOf("--")), ["--", "-p", "/var/run/docker.pid", "--debug"]);
+  const ops = serviceOps("systemd", "/usr/bin/dockerd", "").reload;
+  assert.equal(ops.map((op) => "run" in op ? op.run.argv : []), [["systemctl", "reload", "docker.service"]]);
+});
+
+test.run();

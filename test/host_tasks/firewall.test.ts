@@ -1,0 +1,121 @@
+// The tables of the host as text and as found; Docker's leftovers; subnets.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parseLeftovers } from "../../lib/resource/docker_leftovers.ts";
+import { CONTROL_SETS, firewallTables } from "../../lib/resource/firewall.ts";
+import { freeSubnets, overlap, parseSubnet, subnetText } from "../../lib/resource/ipv4.ts";
+import { differences, nftTable, parseTable, ruleMark, tableText } from "../../lib/resource/nft_table.ts";
+import { clashes } from "../../lib/resource/control_subnet.ts";
+
+const TABLES = firewallTables({
+  controlBridge: "_dockercnet",
+  controlSubnet: "172.16.0.0/12",
+  nat: true,
+  routable: ["10.1.0.0/16"],
+  dockerSubnet: "192.168.254.0/24",
+  dockerNat: true,
+  hostEndPrefix: "bve-",
+});
+const [bridge, , nat] = TABLES;
+
+test("the NAT table accepts what is routable before it masquerades", () => {
+  const rules = nat!.chains[0]!.rules;
+  const accept = rules.findIndex((rule) => rule.includes("10.1.0.0/16"));
+  const masquerade = rules.findIndex((rule) => rule.includes("masquerade"));
+  assert.ok(accept >= 0 && accept < masquerade);
+});
+
+test("tableText() of a table that stands flushes chains and touches no set's elements", () => {
+  const found = nftTable(bridge!).desired;
+  const text = tableText(bridge!, found);
+  assert.match(text, /^flush chain bridge berth control_in$/m);
+  assert.not.match(text, /(flush|delete) (set|table)/);
+});
+
+test("tableText() replaces a set of another type, after the rules that hold it", () => {
+  const found = nftTable(bridge!).desired;
+  const odd = { ...found, sets: { ...found.sets, [CONTROL_SETS.names]: "ether_addr" } };
+  const lines = tableText(bridge!, odd).split("\n");
+  const dropped = lines.indexOf(`delete set bridge berth ${CONTROL_SETS.names}`);
+  assert.ok(dropped > lines.indexOf("flush chain bridge berth prerouting"));
+});
+
+test("differences() finds a rule that is missing, foreign or moved", () => {
+  const desired = nftTable(bridge!).desired;
+  const chain = desired.chains.control_in!;
+  const having = (rules: readonly string[]) =>
+    differences(desired, { ...desired, chains: { ...desired.chains, control_in: { ...chain, rules } } });
+  assert.equal(having(chain.rules), []);
+  assert.match(having(chain.rules.slice(1))[0]!, /1 of 4 rules missing/);
+  assert.match(having(["", ...chain.rules])[0]!, /1 other rules/);
+  assert.match(having([...chain.rules].reverse())[0]!, /another order/);
+});
+
+test("parseTable() reads marks, hooks and concatenated types", () => {
+  const text = JSON.stringify({
+    nftables: [
+      { metainfo: { version: "1.0.6" } },
+      { set: { name: "s", type: ["ifname", "ether_addr"] } },
+      { chain: { name: "c", type: "filter", hook: "input", prio: -200, policy: "accept" } },
+      { rule: { chain: "c", comment: ruleMark("drop") } },
+      { rule: { chain: "c" } },
+    ],
+  });
+  assert.equal(parseTable(text), {
+    sets: { s: "ifname . ether_addr" },
+    chains: { c: { hook: "filter input -200 accept", rules: [ruleMark("drop"), ""] } },
+  });
+});
+
+const SAVED = `*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER - [0:0]
+:DOCKER-ISOLATION-STAGE-1 - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER-ISOLATION-STAGE-1
+-A FORWARD -o docker0 -j DOCKER
+-A FORWARD -s 10.0.0.1/32 -j DROP
+-A DOCKER-ISOLATION-STAGE-1 -j RETURN
+-A DOCKER-USER -j RETURN
+COMMIT
+`;
+
+test("parseLeftovers() removes Docker's chains and jumps, and nothing else", () => {
+  const { drops, removal } = parseLeftovers(SAVED);
+  assert.ok(drops);
+  assert.match(removal, /^:FORWARD ACCEPT/m);
+  assert.match(removal, /^-D FORWARD -o docker0 -j DOCKER$/m);
+  assert.match(removal, /^-X DOCKER-USER$/m);
+  assert.not.match(removal, /10\.0\.0\.1/);
+});
+
+test("parseLeftovers() keeps DOCKER-USER while it holds the operator's rules", () => {
+  const { removal } = parseLeftovers(
+    SAVED.replace("-A DOCKER-USER", "-A DOCKER-USER -s 10.9.9.9/32 -j DROP\n-A DOCKER-USER"),
+  );
+  assert.not.match(removal, /DOCKER-USER/);
+});
+
+test("parseLeftovers() leaves a DROP alone where Docker has no chain", () => {
+  assert.is(parseLeftovers("*filter\n:FORWARD DROP [0:0]\nCOMMIT\n").removal, "");
+});
+
+test("subnets overlap, are printed and offered", () => {
+  const net = (text: string) => parseSubnet(text)!;
+  assert.is(subnetText(net("192.168.254.1/24")), "192.168.254.0/24");
+  assert.ok(overlap(net("172.16.0.0/12"), net("172.31.9.9")));
+  assert.not(overlap(net("172.16.0.0/12"), net("172.32.0.0/16")));
+  assert.is(parseSubnet("fe80::1/64"), null);
+  assert.is(parseSubnet("10.0.0.300"), null);
+  assert.equal(freeSubnets([net("172.17.0.0/16"), net("10.240.1.1")]), [
+    "10.224.0.0/12",
+    "10.208.0.0/12",
+    "10.192.0.0/12",
+  ]);
+  assert.is(clashes("172.16.0.0/12", [{ what: "x", subnet: net("172.20.0.1/16") }]).length, 1);
+});
+
+test.run();

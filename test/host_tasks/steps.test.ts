@@ -1,0 +1,116 @@
+// The list of host tasks: what a failure stops, and what each says it wants. No machine is touched.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Config } from "../../lib/config/types.ts";
+import { BerthError } from "../../lib/log/error.ts";
+import { eachStep, STEPS, throwFailures } from "../../tasks/host/_all.ts";
+import type { HostFacts } from "../../tasks/host/_facts.ts";
+import { controlNetwork } from "../../tasks/host/control_net.ts";
+import { engineOptions } from "../../tasks/host/daemon_json.ts";
+import { firewallResources } from "../../tasks/host/firewall.ts";
+import { kernelParameters, moduleResources } from "../../tasks/host/kernel.ts";
+import { packagesResources } from "../../tasks/host/packages.ts";
+import { runtimeResources } from "../../tasks/host/runtime.ts";
+
+const CONFIG: Config = {
+  host: {
+    engine: {
+      package: "docker.io",
+      liveRestore: true,
+      iptables: false,
+      bip: "192.168.254.1/24",
+      socket: "/var/run/docker.sock",
+      root: "/var/lib/docker",
+      options: { "log-driver": "local", "runtimes": { other: { path: "/other" } } },
+    },
+    storage: { layout: "plain" },
+    controlNet: { subnet: "172.16.0.0/12", address: "172.16.0.1", nat: true, routable: [] },
+    kernel: { sysctls: { "net.core.rmem_max": "1048576" }, modules: ["dummy"] },
+    watch: { resyncMs: 60_000 },
+  },
+  lans: [],
+  vnodes: [],
+};
+const FACTS: HostFacts = {
+  programs: ["ip", "sysctl"],
+  modules: true,
+  runc: "/usr/sbin/runc",
+  berth: ["/usr/bin/berth"],
+};
+const ids = (resources: readonly { readonly id: string }[]) => resources.map(({ id }) => id);
+
+test("a failed step stops those that need it, and no other", async () => {
+  const ran: string[] = [];
+  const outcomes = await eachStep(STEPS, (step) => {
+    ran.push(step.name);
+    return step.name === "daemon-json"
+      ? Promise.reject(new BerthError({ code: "docker", object: "engine docker", message: "No" }))
+      : Promise.resolve([]);
+  });
+  assert.equal(ran, ["packages", "kernel", "storage", "runtime", "daemon-json"]);
+  assert.equal(
+    outcomes.steps.filter(({ result }) => result === "skipped").map(({ step, why }) => `${step}: ${why}`),
+    ["firewall: needs daemon-json", "control-net: needs daemon-json", "autostart: needs daemon-json"],
+  );
+  assert.throws(
+    () => throwFailures(outcomes),
+    (error: BerthError) =>
+      error.exit === 8 &&
+      error.message === "Failed: daemon-json; not tried: firewall, control-net, autostart",
+  );
+});
+
+test("every need is a step that comes before", () => {
+  const before = new Set<string>();
+  for (const { name, needs } of STEPS) {
+    for (const need of needs) assert.ok(before.has(need), `${name} needs ${need}`);
+    before.add(name);
+  }
+});
+
+test("packages of missing programs are installed, and no others", () => {
+  assert.equal(ids(packagesResources(CONFIG, FACTS)), ["packages docker.io kmod nftables"]);
+  const all = ["dockerd", "nft", "ip", "modprobe", "sysctl", "runc"];
+  assert.equal(packagesResources(CONFIG, { ...FACTS, programs: all })[0]!.desired.installed, []);
+});
+
+test("a kernel without modules is asked for none", () => {
+  assert.equal(moduleResources(CONFIG, { ...FACTS, modules: false }), []);
+  assert.ok(ids(moduleResources(CONFIG, FACTS)).includes("module dummy"));
+});
+
+test("bridged frames stay out of iptables unless Docker manages it", () => {
+  assert.is(kernelParameters(CONFIG)["net.bridge.bridge-nf-call-iptables"], "0");
+  const engine = { ...CONFIG.host.engine, iptables: true };
+  const docker = { ...CONFIG, host: { ...CONFIG.host, engine } };
+  assert.is(kernelParameters(docker)["net.bridge.bridge-nf-call-iptables"], undefined);
+  assert.not(ids(firewallResources(docker)).includes("iptables rules of docker"));
+  assert.ok(ids(firewallResources(CONFIG)).includes("iptables rules of docker"));
+});
+
+test("engineOptions() keeps the operator's runtimes and options beside ours", () => {
+  const keys = engineOptions(CONFIG);
+  assert.equal(keys.runtimes, { other: { path: "/other" }, berth: { path: "/usr/lib/berth/runtime" } });
+  assert.is(keys["log-driver"], "local");
+  assert.is(keys["ip-masq"], false);
+  assert.not("hosts" in keys);
+  assert.not("data-root" in keys);
+});
+
+test("the control network gives out no dynamic address and keeps dockerd off the bridge's own", () => {
+  const network = controlNetwork(CONFIG);
+  assert.is(network.ipRange, "172.16.0.1/32");
+  assert.is(network.options["com.docker.network.bridge.inhibit_ipv4"], "true");
+});
+
+test("the gate calls the executable, or from source a script that quotes each word", () => {
+  assert.equal(ids(runtimeResources(CONFIG, FACTS)), [
+    "directory /usr/lib/berth",
+    "file /usr/lib/berth/runtime",
+  ]);
+  const source = runtimeResources(CONFIG, { ...FACTS, berth: ["/bin/deno", "run", "it's"] });
+  const script = source[1]!.desired as { readonly text: string };
+  assert.match(script.text, /exec '\/bin\/deno' 'run' 'it'\\''s' "\$@"/);
+});
+
+test.run();
