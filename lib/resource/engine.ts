@@ -44,6 +44,23 @@ const RELOADABLE: ReadonlySet<string> = new Set([
   "shutdown-timeout",
 ]);
 
+/**
+ * Keys of docker0 and of Docker's rules. With live-restore on and containers running a new daemon passes over them
+ * (moby: "the network config will not take affect"), so the containers must be stopped.
+ */
+const NETWORK_KEYS: ReadonlySet<string> = new Set([
+  "bip",
+  "bridge",
+  "default-address-pools",
+  "default-gateway",
+  "fixed-cidr",
+  "ip-masq",
+  "ip6tables",
+  "iptables",
+  "ipv6",
+  "mtu",
+]);
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** What is found of an engine. Plain data. */
@@ -184,16 +201,24 @@ function serviceChange(state: EngineState, changes: readonly Change[]): readonly
   if (need.how === "none") return [];
   const keys = need.keys.map((key) => `"${key}"`).join(", ");
   // Without live-restore they end with the old daemon. Whose policy starts them again answers 304.
-  const stopped = state.loaded["live-restore"] === true ? [] : state.running;
-  const startAgain = stopped.map((name): Op => ({
-    engine: { method: "POST", path: `/containers/${name}/start`, okStatus: [204, 304, 404] },
-  }));
+  const endByThemselves = state.loaded["live-restore"] !== true;
+  const stopped = endByThemselves || need.keys.some((key) => NETWORK_KEYS.has(key)) ? state.running : [];
+  const each = (verb: "start" | "stop") =>
+    stopped.map((name): Op => ({
+      engine: {
+        method: "POST",
+        path: `/containers/${name}/${verb}`,
+        okStatus: [204, 304, 404],
+        timeoutMs: 60_000,
+      },
+    }));
   const notice = stopped.length === 0 ? "" : `; stops and starts again: ${stopped.join(", ")}`;
   return need.how === "reload"
     ? one("update", `has not loaded ${keys}`, "safe", service.reload)
     : one("update", `runs without the changed ${keys}, which needs a restart${notice}`, "disruptive", [
+      ...(endByThemselves ? [] : each("stop")),
       ...service.restart,
-      ...startAgain,
+      ...each("start"),
     ]);
 }
 

@@ -57,6 +57,13 @@ test("engine().diff() restarts for what was written before a crash and never loa
   assert.equal(engine({ file, keys: ["bip"] }).diff({ ...found, loaded: { bip: "10.0.0.1/24" } }), []);
 });
 
+test("engine().diff() stops containers itself where live-restore would keep the old docker0", () => {
+  const made = engine({ file: jsonFile("/etc/docker/daemon.json", { bip: "10.0.0.1/24" }), keys: ["bip"] });
+  const [, service] = made.diff({ ...RUNS, loaded: { "live-restore": true }, text: "{}", running: ["web"] });
+  const calls = service!.do.flatMap((op) => "engine" in op ? [op.engine.path] : []);
+  assert.equal(calls, ["/containers/web/stop", "/containers/web/start"]);
+});
+
 test("engine().revert() stops an engine that did not run before, and takes its bridge away", () => {
   const made = engine({ file: jsonFile("/etc/docker/daemon.json", {}), keys: [] });
   const prior = { file: { existed: false, keys: [] }, running: false, docker0: false };
