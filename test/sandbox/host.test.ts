@@ -6,6 +6,8 @@ import { openSandbox, type Said, type Sandbox } from "./harness.ts";
 import { CHECKOUT } from "../../tasks/dev/sandbox/paths.ts";
 
 const BERTH = [`${CHECKOUT}/node_modules/.bin/deno`, "run", "-A", `${CHECKOUT}/lib/cli/main.ts`];
+/** What the log says of each changing command and each changing call of the engine's. */
+const CHANGING = /\b(Ran|Called engine)\b/;
 const JOURNAL = "/var/lib/berth/journal";
 
 interface Told {
@@ -103,8 +105,10 @@ test("host up leaves foreign things alone; the second one changes nothing at all
     mkdir -p /etc/docker; printf '{\\n  "debug": false,\\n  "labels": [\\n    "foreign=1"\\n  ]\\n}\\n' >/etc/docker/daemon.json`);
   await settled(fresh);
   before = await world(fresh);
-  const changes = await told(fresh, 0, "host", "up");
-  assert.ok(names(changes).includes("docker network _dockercnet"));
+  const first = await berth(fresh, "host", "up", "--json", "--verbose");
+  assert.is(first.exit, 0, first.stdout + first.stderr);
+  assert.match(first.stderr, CHANGING);
+  assert.ok(names((JSON.parse(first.stdout) as Told).changes).includes("docker network _dockercnet"));
   const up = await fresh.dump();
   for (
     const line of [
@@ -121,7 +125,10 @@ test("host up leaves foreign things alone; the second one changes nothing at all
 
   const journal = await fresh.read(JOURNAL);
   const pid = await fresh.read("/run/docker.pid");
-  assert.equal(await told(fresh, 0, "host", "up"), []);
+  // --verbose tells each command and call that changes something; the first `up` had some to tell.
+  const second = await berth(fresh, "host", "up", "--json", "--verbose");
+  assert.equal((JSON.parse(second.stdout) as Told).changes, []);
+  assert.not.match(second.stderr, CHANGING);
   assert.is(await fresh.read(JOURNAL), journal);
   assert.is(await fresh.read("/run/docker.pid"), pid);
   assert.equal(changed(up, await fresh.dump()), []);

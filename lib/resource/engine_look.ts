@@ -1,0 +1,171 @@
+// What is found of the engine: its file, its daemon, what that has loaded. Only looks; engine.ts compares.
+import { hasInit, processStart } from "../host/facts.ts";
+import type { Look } from "../host/types.ts";
+import { BerthError } from "../log/error.ts";
+import { runningContainers } from "./docker_leftovers.ts";
+import type { AnyResource } from "./ensure.ts";
+import type { InitSystem } from "./engine_service.ts";
+
+/** Where the engine reads its configuration. */
+export const DAEMON_JSON = "/etc/docker/daemon.json";
+/** What the running daemon had loaded when the file was last changed and it has not been told yet. */
+export const LOADED_PATH = "/run/berth/engine.json";
+/** dockerd's own. */
+const PID_FILE = "/var/run/docker.pid";
+/** Of the containerd that dockerd runs itself where nobody else does. */
+const CONTAINERD_PID_FILE = "/run/docker/containerd/containerd.pid";
+/** Where dockerd may be; the first is where Debian puts it. */
+export const PROGRAMS = [
+  "/usr/sbin/dockerd",
+  "/usr/bin/dockerd",
+  "/usr/local/bin/dockerd",
+  "/usr/local/sbin/dockerd",
+];
+/** Milliseconds an engine that somebody is just starting may take until it answers. */
+const ANSWER_MS = 30_000;
+
+/** A JSON object. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** What is found of an engine. Plain data. */
+export interface EngineState {
+  /** As the resource of the file itself sees it. */
+  readonly file: unknown;
+  /** The file's text. */
+  readonly text: string | null;
+  /** "PID.START" of the running daemon, or null. */
+  readonly instance: string | null;
+  /** What the running daemon has loaded, as far as can be known. */
+  readonly loaded: Json;
+  readonly program: string | null;
+  /** True when this engine can check a file before it is used (23.0 on). */
+  readonly validates: boolean;
+  readonly init: InitSystem;
+  /** Pid files that name no daemon, left by a crash: a new dockerd would take a stranger for its own. */
+  readonly stale: readonly string[];
+  /** What stands on the daemon's command line, or will: to find flags that clash with keys. */
+  readonly flags: string;
+  /** Names of running containers; looked up only where the engine may have to be restarted. */
+  readonly running: readonly string[];
+  /** Whether docker0 is there: where we started the engine first, it goes with it again. */
+  readonly docker0: boolean;
+}
+
+/** Nothing found. */
+export const EMPTY: EngineState = {
+  file: null,
+  text: null,
+  instance: null,
+  loaded: {},
+  program: null,
+  validates: false,
+  init: null,
+  stale: [],
+  flags: "",
+  running: [],
+  docker0: false,
+};
+
+/** Looks at file and daemon; waits while a daemon that is up does not answer yet. */
+export async function observeEngine(look: Look, file: AnyResource): Promise<EngineState> {
+  const [init, text, seen, pidText] = await Promise.all([
+    hasInit(look),
+    look.readText(DAEMON_JSON),
+    file.observe(look),
+    look.readText(PID_FILE),
+  ]);
+  const program = await firstThere(look, PROGRAMS);
+  const pid = Number(pidText?.trim() || 0);
+  const isDockerd = pid > 0 &&
+    (await look.readText(`/proc/${pid}/comm`).catch(() => null))?.trim() === "dockerd";
+  const instance = isDockerd ? `${pid}.${await processStart(look, pid)}` : null;
+  if (instance !== null) await waitForAnswer(look, pid);
+  const record = parseJson(await look.readText(LOADED_PATH));
+  const loaded = record.instance === instance && instance !== null ? record.loaded as Json : parseJson(text);
+  const isRight = file.diff(seen).length === 0;
+  return {
+    file: seen,
+    text,
+    instance,
+    loaded,
+    program,
+    validates: !isRight && program !== null && await canValidate(look, program),
+    init,
+    stale: instance === null ? await stalePidFiles(look) : [],
+    flags: await engineFlags(look, init, isDockerd ? pid : null),
+    running: instance !== null && (!isRight || Object.keys(record).length > 0)
+      ? await runningContainers(look)
+      : [],
+    docker0: await look.stat("/sys/class/net/docker0") !== null,
+  };
+}
+
+async function firstThere(look: Look, paths: readonly string[]): Promise<string | null> {
+  for (const path of paths) if (await look.stat(path) !== null) return path;
+  return null;
+}
+
+/** The name of a process, or null where there is none. */
+async function commOf(look: Look, pid: number): Promise<string | null> {
+  if (!(pid > 0)) return null;
+  return (await look.readText(`/proc/${pid}/comm`).catch(() => null))?.trim() ?? null; // it may end meanwhile
+}
+
+async function stalePidFiles(look: Look): Promise<readonly string[]> {
+  const stale: string[] = [];
+  for (const [path, comm] of [[PID_FILE, "dockerd"], [CONTAINERD_PID_FILE, "containerd"]] as const) {
+    const text = await look.readText(path);
+    if (text !== null && await commOf(look, Number(text.trim())) !== comm) stale.push(path);
+  }
+  return stale;
+}
+
+/** Waits while a daemon that is up does not answer yet: a look at a half-started engine says nothing. */
+async function waitForAnswer(look: Look, pid: number): Promise<void> {
+  const until = Date.now() + ANSWER_MS;
+  while ((await look.engine("/_ping").catch(() => null))?.status !== 200) {
+    if ((await look.stat(`/proc/${pid}`)) === null) return;
+    if (Date.now() > until) {
+      throw new BerthError({
+        code: "docker",
+        object: "engine docker",
+        message: `Process ${pid} is dockerd, but nothing answers on its socket after ${ANSWER_MS / 1000} s`,
+        next: "Look at /var/log/dockerd.log, or: journalctl -u docker",
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** `--validate` came with 23.0. */
+async function canValidate(look: Look, program: string): Promise<boolean> {
+  const { stdout } = await look.query({ argv: [program.slice(program.lastIndexOf("/") + 1), "--version"] });
+  return Number(/version (\d+)\./.exec(stdout)?.[1] ?? 0) >= 23;
+}
+
+async function engineFlags(look: Look, init: InitSystem, pid: number | null): Promise<string> {
+  if (pid !== null) {
+    return (await look.readText(`/proc/${pid}/cmdline`) ?? "").split("\0").slice(1).join(" ");
+  }
+  const options =
+    /^\s*DOCKER_OPTS=["']?([^"'\n]*)/m.exec(await look.readText("/etc/default/docker") ?? "")?.[1] ?? "";
+  if (init !== "systemd") return options;
+  const units = ["/etc/systemd/system/docker.service", "/lib/systemd/system/docker.service"];
+  for (const unit of units) {
+    const text = await look.readText(unit);
+    if (text !== null) return `${/^ExecStart=(.*)$/m.exec(text)?.[1] ?? ""} ${options}`;
+  }
+  return options;
+}
+
+/** A JSON object from text; {} where it is none. */
+export function parseJson(text: string | null): Json {
+  if (text === null || text.trim() === "") return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
+  } catch {
+    // The file's own resource tells what is wrong with it.
+  }
+  return {};
+}
