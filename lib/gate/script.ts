@@ -42,7 +42,7 @@ export function gateScript(options: GateScriptOptions): string {
 real=${quoted(options.runc)} berth=${quoted(options.berth)} data=${quoted(options.dataRoot)}
 gates=${GATE_DIRECTORY} run=${RUN_DIRECTORY}
 
-sub= id= root= log= value=
+sub= id= root= log= value= pid=
 for word do
   case $value in
     root) root=$word value=; continue ;;
@@ -78,11 +78,26 @@ tell() {
   printf 'berth: %s\\n' "$1" >&2
 }
 
+init() {
+  pid=$(sed -n 's/.*"init_process_pid":\\([0-9]*\\).*/\\1/p' "$root/$id/state.json" 2>/dev/null)
+}
+
 # A created init that is left would brick the container: the engine deletes it only when it is dead.
 fail() {
   tell "$1"
+  [ -n "$pid" ] || init
   "$real" --root "$root" kill "$id" KILL >/dev/null 2>&1 </dev/null
+  bury
   exit 1
+}
+
+# Engine 20.10 deletes a failed start at once or never, and only a task whose shim has taken note of its death.
+# The shim does so under the lock that it holds while we run: it must have reaped the init and have waited for
+# that lock for over 1 ms, from when on Go hands a lock over to the one that waits.
+bury() {
+  tries=0
+  while [ -n "$pid" ] && [ -e "/proc/$pid" ] && [ $tries -lt 100 ]; do sleep 0.02; tries=$((tries + 1)); done
+  sleep 0.05
 }
 
 # Takes away what this start made, without berth: only interfaces that carry the mark of this life.
@@ -107,7 +122,7 @@ exec 9>>"$run/lock/vnode-$vnode"
 flock -w ${LOCK_SECONDS} 9 || fail "vnode $vnode is locked by another command for more than ${LOCK_SECONDS} s: look at it with berth status, then start again"
 
 field20() { start=\${20}; }
-pid=$(sed -n 's/.*"init_process_pid":\\([0-9]*\\).*/\\1/p' "$root/$id/state.json" 2>/dev/null)
+init
 read -r stat 2>/dev/null <"/proc/\${pid:-0}/stat" || stat=
 field20 \${stat##*) }
 read -r boot </proc/sys/kernel/random/boot_id
@@ -166,7 +181,7 @@ if ! quick >/dev/null 2>&1 </dev/null; then
   code=$?
   case $code in
     0) ;;
-    ${GATE_FAILED}) exit 1 ;;
+    ${GATE_FAILED}) bury; exit 1 ;;
     *)
       sweep
       if [ $code = 137 ]; then why="gave no answer in time"; else why="ended with $code"; fi
