@@ -45,7 +45,7 @@ const FAULTS: readonly Fault[] = [
 /** What a life leaves: shims, the runtime's state, host-side wiring of `left`. */
 async function remains(box: Sandbox, id: string): Promise<string> {
   return await box.sh(`
-    pgrep -af containerd-shim | grep ${id} || true
+    pgrep -af '[c]ontainerd-shim.*${id}' || true
     ls -d /run/docker/runtime-runc/moby/${id} /var/run/docker/runtime-runc/moby/${id} 2>/dev/null || true
     ip -o link show | grep 'v=left:' || true
     nft list table bridge berth | grep 02:00:ac || true
