@@ -15,6 +15,10 @@ export const tree: Tree = {
     summary: "Print the completion script of a shell",
     load: () => import("./completion.ts"),
   },
+  "graph": {
+    summary: "Draw the vnodes, lans and links that are there now",
+    load: () => import("./graph.ts"),
+  },
   "host autostart": {
     summary: "Keep Docker from starting vnodes by itself",
     load: () => import("./host/autostart.ts"),
