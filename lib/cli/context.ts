@@ -61,7 +61,10 @@ export function createSession(parts: {
     return await loadConfig({ look: host(), directory: settings.configDirectory });
   });
   const docker = once(async (): Promise<Docker> => {
-    const { socket } = (await config()).host.engine;
+    // The host's own file alone: a slip in one vnode's file must not keep others from being listed or halted.
+    const { loadHostConfig } = await import("../config/load.ts");
+    const { socket } = (await loadHostConfig({ look: host(), directory: settings.configDirectory })).host
+      .engine;
     const { createDocker } = await import("../docker/client.ts");
     return opened = createDocker({ socket, kill: (pid) => void process.kill(pid, "SIGKILL") });
   });
@@ -80,6 +83,7 @@ export function createSession(parts: {
       mode: settings.mode,
       journal: createJournal(host()),
       onChange: parts.onChange,
+      consent: async ({ resource }) => (await config()).host.consent.objects.includes(resource),
       signal,
     })
   );

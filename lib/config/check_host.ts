@@ -76,7 +76,7 @@ export function checkHost(draft: Loose<HostDraft>, where: Where, report: Report)
 
 /** The normal form. To be called only when nothing was refused. */
 export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: string): HostConfig {
-  const { engine, storage, controlNet, kernel, watch } = draft;
+  const { engine, storage, controlNet, kernel, watch, consent } = draft;
   return {
     engine: {
       package: engine.package,
@@ -96,5 +96,6 @@ export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: stri
     },
     kernel: { sysctls: kernel.sysctls, modules: kernel.modules },
     watch: { resyncMs: watch.resync },
+    consent: { objects: consent.objects },
   };
 }

@@ -25,15 +25,12 @@ const HOST_NAMES = ["host.yaml", "host.yml", "host.json"];
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { look, directory = "/etc/berth", extra = [] } = options;
-  const paths = HOST_NAMES.map((name) => `${directory}/${name}`);
   const names = (await look.list(`${directory}/vnodes.d`)) ?? [];
   const wanted = names.filter((name) => /^[^.].*\.(yaml|yml|json)$/s.test(name)).sort();
-  paths.push(...wanted.map((name) => `${directory}/vnodes.d/${name}`));
-  const files: FileText[] = [];
-  for (const path of paths) {
-    const text = await readOrExplain(look, path);
-    if (text !== null) files.push({ path, text });
-  }
+  const files = await readAll(look, [
+    ...HOST_NAMES.map((name) => `${directory}/${name}`),
+    ...wanted.map((name) => `${directory}/vnodes.d/${name}`),
+  ]);
   const { parseConfig } = await import("./parse.ts");
   // A file given by name may be one of the directory's own: it counts once.
   const others = files.filter((file) => !extra.some((given) => given.path === file.path));
@@ -41,6 +38,30 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     [...others, ...extra],
     options.engineRoot === undefined ? {} : { engineRoot: options.engineRoot },
   );
+}
+
+/**
+ * Loads `host.yaml` alone, for what needs no vnode's specification: the answer has neither lans nor vnodes.
+ *
+ * @throws {BerthError} as `loadConfig`, but never for a file of vnodes.d.
+ */
+export async function loadHostConfig(
+  options: Pick<LoadOptions, "look" | "directory" | "engineRoot">,
+): Promise<Config> {
+  const { look, directory = "/etc/berth", engineRoot } = options;
+  const files = await readAll(look, HOST_NAMES.map((name) => `${directory}/${name}`));
+  const { parseConfig } = await import("./parse.ts");
+  return parseConfig(files, engineRoot === undefined ? {} : { engineRoot });
+}
+
+/** The texts of those of these files that are there. */
+async function readAll(look: LoadOptions["look"], paths: readonly string[]): Promise<FileText[]> {
+  const files: FileText[] = [];
+  for (const path of paths) {
+    const text = await readOrExplain(look, path);
+    if (text !== null) files.push({ path, text });
+  }
+  return files;
 }
 
 async function readOrExplain(look: LoadOptions["look"], path: string): Promise<string | null> {

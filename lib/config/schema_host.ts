@@ -6,6 +6,7 @@ import { field, flag, list, map, oneOf, Problem, table, told, wrongKind } from "
 import { FORMS, parseDuration, PATTERNS } from "./units.ts";
 import {
   parseModule,
+  parseObject,
   parsePackage,
   parsePath,
   parseSocketPath,
@@ -192,6 +193,16 @@ const watch = map("The watch", {
   ),
 });
 
+const consent = map("Consent", {
+  objects: v.pipe(
+    v.nullish(
+      list("Objects", field({ description: "Object.", wanted: "an object as a plan names it" }, parseObject)),
+      [],
+    ),
+    v.description("Objects whose destructive changes may be made, named as --dry-run and plan name them."),
+  ),
+});
+
 /** host.yaml. Every key has a default; a section without keys is all defaults. */
 export const hostSchema = map("The host configuration", {
   engine: v.pipe(v.nullish(engine, {}), v.description("The container engine.")),
@@ -202,6 +213,7 @@ export const hostSchema = map("The host configuration", {
   ),
   kernel: v.pipe(v.nullish(kernel, {}), v.description("Sysctls and modules.")),
   watch: v.pipe(v.nullish(watch, {}), v.description("The watchdog.")),
+  consent: v.pipe(v.nullish(consent, {}), v.description("Consent to destructive changes.")),
 });
 
 export type HostDraft = v.InferOutput<typeof hostSchema>;

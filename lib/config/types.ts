@@ -43,6 +43,10 @@ export interface HostConfig {
     /** Milliseconds between full looks when nothing happens. @default {60000} */
     readonly resyncMs: number;
   };
+  readonly consent: {
+    /** Objects whose destructive changes may be made, as plan names them: "lan left". @default {[]} */
+    readonly objects: readonly string[];
+  };
 }
 
 /** What one direction of a link does to frames. Absent fields shape nothing. */

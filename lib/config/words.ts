@@ -138,6 +138,13 @@ export function parseSysctlValue(text: string): string | Problem {
     : new Problem("Is not a sysctl value", "one line of printable characters");
 }
 
+/** An object as a plan names it: "lan left", "file /etc/docker/daemon.json". */
+export function parseObject(text: string): string | Problem {
+  return /^[a-z][a-z-]* [\x21-\x7e][\x20-\x7e]{0,199}$/.test(text)
+    ? text
+    : new Problem("Is not an object", 'an object as a plan names it, such as "lan left"');
+}
+
 /** A kernel module's name. */
 export function parseModule(text: string): string | Problem {
   return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(text)

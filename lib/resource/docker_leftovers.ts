@@ -112,40 +112,51 @@ function savedTables(saved: string): readonly { table: string; lines: readonly s
 }
 
 async function observeLeftovers(look: Look): Promise<FoundLeftovers | null> {
-  // iptables-save is only asked where Docker has been: it may load modules of the old iptables.
-  const there = await dockerChains(look);
-  if (!there.ip && !there.ip6) return null;
-  const [ip, ip6, running] = await Promise.all([
-    there.ip ? saved(look, "ip") : null,
-    there.ip6 ? saved(look, "ip6") : null,
-    runningContainers(look),
-  ]);
-  return { ip, ip6, running };
+  const there = await forwardChains(look);
+  const [ip, ip6] = await Promise.all((["ip", "ip6"] as const).map(async (family) => {
+    const { docker, drops } = there[family];
+    // iptables-save is only asked where Docker has been: it may load modules of the old iptables.
+    return docker ? await saved(look, family) : { drops, chains: [], removal: "" };
+  }));
+  const isLeft = [ip, ip6].some((one) => one?.removal !== "");
+  return { ip: ip!, ip6: ip6!, running: isLeft ? await runningContainers(look) : [] };
 }
 
-async function dockerChains(look: Look): Promise<Record<Family, boolean>> {
-  const found = { ip: false, ip6: false };
+interface Forward {
+  docker: boolean;
+  drops: boolean;
+}
+
+interface ListedChain {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  readonly policy?: string;
+}
+
+async function forwardChains(look: Look): Promise<Record<Family, Forward>> {
+  const found = { ip: { docker: false, drops: false }, ip6: { docker: false, drops: false } };
   try {
     const { stdout } = await look.query({ argv: ["nft", "-j", "-t", "list", "chains"] });
-    const { nftables } = JSON.parse(stdout) as {
-      nftables: readonly { readonly chain?: { readonly family: string; readonly name: string } }[];
-    };
+    const { nftables } = JSON.parse(stdout) as { nftables: readonly { readonly chain?: ListedChain }[] };
     for (const { chain } of nftables) {
-      if (chain?.name.startsWith("DOCKER") && (chain.family === "ip" || chain.family === "ip6")) {
-        found[chain.family] = true;
+      if (chain?.family !== "ip" && chain?.family !== "ip6") continue;
+      if (chain.name.startsWith("DOCKER")) found[chain.family].docker = true;
+      if (chain.table === "filter" && chain.name === "FORWARD" && chain.policy === "drop") {
+        found[chain.family].drops = true;
       }
     }
   } catch (error) {
     // A fresh machine has no nft, and no engine that could have left anything.
     if (!(error instanceof BerthError) || error.code !== "missing") throw error;
   }
-  // The old iptables are invisible to nft, and these files exist only once they are in use.
-  if (await look.readText("/proc/net/ip_tables_names")) found.ip = true;
-  if (await look.readText("/proc/net/ip6_tables_names")) found.ip6 = true;
+  // The old iptables are invisible to nft, and these files have lines only once they are in use.
+  if (await look.readText("/proc/net/ip_tables_names")) found.ip.docker = true;
+  if (await look.readText("/proc/net/ip6_tables_names")) found.ip6.docker = true;
   return found;
 }
 
-async function saved(look: Look, family: Family): Promise<Leftovers | null> {
+async function saved(look: Look, family: Family): Promise<Leftovers> {
   const { stdout } = await look.query({ argv: [SAVE[family]] });
   return parseLeftovers(stdout);
 }

@@ -169,15 +169,12 @@ function serviceChange(state: EngineState, changes: readonly Change[]): readonly
         timeoutMs: 60_000,
       },
     }));
-  // Without "bip" a new daemon would keep the address it finds on docker0.
-  const forgetsBip = need.keys.includes("bip") && wanted.bip === undefined;
-  const restart = forgetsBip ? [...service.stop, DELETE_DOCKER0, ...service.start] : service.restart;
   const notice = stopped.length === 0 ? "" : `; stops and starts again: ${stopped.join(", ")}`;
   return need.how === "reload"
     ? one("update", `has not loaded ${keys}`, "safe", service.reload)
     : one("update", `runs without the changed ${keys}, which needs a restart${notice}`, "disruptive", [
       ...(endByThemselves ? [] : each("stop")),
-      ...restart,
+      ...service.restart,
       ...each("start"),
     ]);
 }

@@ -45,7 +45,7 @@ export interface EngineState {
   readonly stale: readonly string[];
   /** What stands on the daemon's command line, or will: to find flags that clash with keys. */
   readonly flags: string;
-  /** Names of running containers; looked up only where the engine may have to be restarted. */
+  /** Names of running containers: a restart may have to stop them. */
   readonly running: readonly string[];
   /** Whether docker0 is there: where we started the engine first, it goes with it again. */
   readonly docker0: boolean;
@@ -93,9 +93,7 @@ export async function observeEngine(look: Look, file: AnyResource): Promise<Engi
     init,
     stale: instance === null ? await stalePidFiles(look) : [],
     flags: await engineFlags(look, init, isDockerd ? pid : null),
-    running: instance !== null && (!isRight || Object.keys(record).length > 0)
-      ? await runningContainers(look)
-      : [],
+    running: instance === null ? [] : await runningContainers(look),
     docker0: await look.stat("/sys/class/net/docker0") !== null,
   };
 }

@@ -8,7 +8,7 @@ import { applyChanges } from "./apply.ts";
 import type { Journal } from "./journal.ts";
 import { oneLook } from "./one_look.ts";
 import type { Change, Ensure, Ensured, Resource } from "./types.ts";
-import { undoJournalled, type Undone } from "./undo.ts";
+import { unconsented, undoJournalled, type Undone } from "./undo.ts";
 
 /** Any resource, whatever its state. Method parameters are bivariant, so each kind fits. */
 // deno-lint-ignore no-explicit-any
@@ -21,8 +21,8 @@ export interface EnsureOptions {
   readonly mode: "apply" | "plan";
   /** null: nothing is kept for undo (the wiring of vnodes, whose undo is unwire). */
   readonly journal: Journal | null;
-  /** Consent to destructive changes: resource ids, or a judge. @default {none} */
-  readonly consent?: readonly string[] | ((change: Change) => boolean);
+  /** Consent to destructive changes: a judge, asked only where there are any. @default {none} */
+  readonly consent?: (change: Change) => boolean | Promise<boolean>;
   readonly log?: Log;
   /** Told of each change: as soon as it is made (apply), or found (plan). */
   readonly onChange?: (change: Change) => void;
@@ -89,7 +89,7 @@ async function ensureResources(
     if (before?.volatile && before.bootId !== boot) diffs[index] = diffs[index]!.map(restored);
   }
   const all = differing.flatMap((index) => diffs[index]!);
-  refuse(all.filter((change) => !mayDo(options, change)), mode);
+  refuse(await unconsented(all, (change) => mayDo(options, change)), mode);
 
   if (mode === "apply") {
     await journal?.begin(differing.map((index) => {
@@ -121,10 +121,8 @@ function restored(change: Change): Change {
   return change.verb === "create" || change.verb === "update" ? { ...change, verb: "restore" } : change;
 }
 
-function mayDo(options: EnsureOptions, change: Change): boolean {
-  if (change.risk !== "destructive") return true;
-  const { consent } = options;
-  return typeof consent === "function" ? consent(change) : consent?.includes(change.resource) ?? false;
+async function mayDo({ consent }: EnsureOptions, change: Change): Promise<boolean> {
+  return change.risk !== "destructive" || (await consent?.(change)) === true;
 }
 
 function refuse(changes: readonly Change[], mode: "apply" | "plan"): void {
@@ -134,8 +132,8 @@ function refuse(changes: readonly Change[], mode: "apply" | "plan"): void {
   throw new BerthError({
     code: "refused",
     object: first.resource,
-    message: `Cannot ${first.verb} ${first.resource} without consent: it would destroy data (${first.why})`,
-    next: "Give consent to this object in the configuration, or move it away",
+    message: `Cannot ${first.verb} it without consent: ${first.why}`,
+    next: `Move away what stands there, or add "${first.resource}" to consent.objects in host.yaml`,
     issues: changes.slice(1).map((change) => ({ place: change.resource, message: change.why })),
   });
 }

@@ -17,7 +17,7 @@ export interface Undone {
 
 interface UndoContext extends EnsureOptions {
   readonly told: (change: Change) => void;
-  readonly mayDo: (change: Change) => boolean;
+  readonly mayDo: (change: Change) => Promise<boolean>;
 }
 
 /**
@@ -80,13 +80,13 @@ async function revertOne(
   const { host, journal, mode, signal } = context;
   const changes = resource.revert(prior, await resource.observe(oneLook(host)));
   if (mode === "apply") {
-    const refused = changes.find((change) => !context.mayDo(change));
+    const [refused] = await unconsented(changes, context.mayDo);
     if (refused !== undefined) {
       throw new BerthError({
         code: "refused",
         object: refused.resource,
-        message: `Cannot ${refused.verb} ${refused.resource} without consent: it would destroy data`,
-        next: "Give consent to this object in the configuration",
+        message: `Cannot ${refused.verb} it without consent: ${refused.why}`,
+        next: `Add "${refused.resource}" to consent.objects in host.yaml`,
       });
     }
     await applyChanges(host, changes, { signal, onDone: context.told });
@@ -102,4 +102,13 @@ async function revertOne(
   }
   if (mode === "plan") changes.forEach(context.told);
   return changes;
+}
+
+/** The changes that lack consent. */
+export async function unconsented(
+  changes: readonly Change[],
+  mayDo: (change: Change) => Promise<boolean>,
+): Promise<readonly Change[]> {
+  const allowed = await Promise.all(changes.map(mayDo));
+  return changes.filter((_, index) => !allowed[index]);
 }

@@ -35,7 +35,7 @@ function ipBatchOp(lines: readonly string[]): Op {
 
 const ALL_LINKS: Command = { argv: ["ip", "-j", "-d", "link", "show"] };
 
-/** The bridge of a lan. Refuses (as a change that cannot be consented to) a bridge of that name that is not ours. */
+/** The bridge of a lan. An interface of that name that is not ours is refused, unless the configuration consents. */
 export function lan(spec: LanSpec): Resource<LanState> {
   const name = bridgeName(spec.name);
   const id = `lan ${spec.name}`;

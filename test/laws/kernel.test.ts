@@ -8,6 +8,8 @@ import { createHost } from "../../lib/host/host.ts";
 import type { Host } from "../../lib/host/types.ts";
 import { kernelModule } from "../../lib/resource/kinds/kernel_module.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
+import { lan } from "../../lib/vnode/lan.ts";
+import { bridgeName } from "../../lib/vnode/names.ts";
 import { nftTable } from "../../lib/resource/nft_table.ts";
 import { skip } from "../skip.ts";
 import { isApart, privateDirectories, runApart, sh } from "./apart.ts";
@@ -45,7 +47,7 @@ interface Link {
   readonly [key: string]: unknown;
   readonly ifname: string;
   readonly flags: readonly string[];
-  readonly linkinfo?: { info_kind?: string };
+  readonly linkinfo?: { info_kind?: string; info_data?: Record<string, unknown> };
   readonly addr_info: readonly { local: string; prefixlen: number; scope: string }[];
 }
 
@@ -54,6 +56,7 @@ async function dump(host: Host): Promise<string> {
   const links = (JSON.parse(sh("ip", "-j", "-d", "addr", "show")) as Link[]).map((link) => ({
     name: link.ifname,
     kind: link.linkinfo?.info_kind,
+    bridge: ["stp_state", "mcast_snooping", "group_fwd_mask"].map((key) => link.linkinfo?.info_data?.[key]),
     alias: link.ifalias,
     mtu: link.mtu,
     master: link.master,
@@ -116,6 +119,27 @@ function tableSubject(): Subject {
   };
 }
 
+function lansSubject(): Subject {
+  const specs = [{ name: "left", subnets: [], mtu: 1500 }, { name: "right", subnets: [], mtu: 1400 }];
+  const ip = (...argv: string[]) => (host: Host) => host.exec({ argv: ["ip", ...argv] }).then(() => {});
+  return {
+    resources: specs.map(lan),
+    plant: ip("link", "add", "bbr-0123456789a", "type", "bridge"),
+    drift: {
+      of: "lan right",
+      by: ip("link", "set", bridgeName("right"), "type", "bridge", "mcast_snooping", "1"),
+    },
+    edit: {
+      by: ip("link", "set", "bbr-0123456789a", "mtu", "1300"),
+      survives: async (host) =>
+        (await host.query({ argv: ["ip", "-j", "link", "show"] })).stdout.includes("bbr-0123456789a"),
+    },
+    async gone(host) {
+      for (const { name } of specs) await ip("link", "del", bridgeName(name))(host);
+    },
+  };
+}
+
 function modulesSubject(): Subject {
   return {
     resources: [kernelModule("ifb")],
@@ -128,6 +152,7 @@ function declare(): void {
   laws("files", () => filesSubject(BASE), openWorld("lean"));
   laws("shared JSON", () => jsonSubject(BASE, ["test", "-s"]), openWorld("zx"));
   laws("links", () => linksSubject(), openWorld("lean"));
+  laws("lans", lansSubject, openWorld("lean"));
   laws("sysctls", sysctlSubject, openWorld("lean"));
   if (findProgram("nft") === null) skip(test, "nftables table: all laws", "nft is not on this machine");
   else laws("nftables table", tableSubject, openWorld("lean"));

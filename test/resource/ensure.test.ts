@@ -56,7 +56,7 @@ test("ensure() refuses a destructive change without consent, and changes nothing
   assert.is(error.code, "refused");
   assert.is(error.object, "thing disk");
   assert.equal(host.done, []);
-  await engine(host, { consent: ["thing disk"] }).ensureAll(things);
+  await engine(host, { consent: (change) => change.resource === "thing disk" }).ensureAll(things);
   assert.is(await host.readText("/run/disk"), "yes");
 });
 
