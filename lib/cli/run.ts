@@ -32,12 +32,18 @@ export async function runCommandLine(argv: readonly string[], commands: Commands
   try {
     process.exitCode = await dispatch(argv, commands, controller);
   } catch (thrown) {
-    const error = asBerthError(thrown);
+    const signal = controller.signal.reason;
+    const error = asBerthError(
+      signal instanceof Signalled && !(thrown instanceof BerthError) ? signal.told() : thrown,
+    );
     process.exitCode = signalled(controller.signal) ?? error.exit;
     const paint = painter(process.stderr, !flags.noColor);
     if (flags.json) process.stdout.write(errorJson(error));
     else process.stderr.write(errorText(error, paint, flags.verbose));
   }
+  // After a signal nothing that still runs may keep the process; what was written is let out first.
+  const code = signalled(controller.signal);
+  if (code !== undefined) process.stdout.write("", () => process.exit(Number(process.exitCode ?? code)));
 }
 
 /**
@@ -263,6 +269,10 @@ class Signalled extends Error {
     super(`Stopped by ${name}`);
     this.name = "Signalled";
     this.exit = exit;
+  }
+  told(): BerthError {
+    const next = "Run it again: what was done is kept, and the rest follows";
+    return new BerthError({ code: "interrupted", object: "berth", message: this.message, next });
   }
 }
 

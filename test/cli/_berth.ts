@@ -2,6 +2,7 @@
 // Golden files are made anew by `UPDATE=1`; they are read in review together with the code that changed them.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
@@ -20,7 +21,8 @@ export interface Ran {
   readonly stderr: string;
 }
 
-interface RunOptions {
+/** How a program is run. */
+export interface RunOptions {
   readonly input?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -38,22 +40,27 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
   return new Promise((resolve, reject) => {
     const env = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/root", ...options.env };
     const child = spawn(argv[0]!, argv.slice(1), { cwd: options.cwd ?? ROOT, env });
+    // Not child.kill: under Deno it sends one signal and no second.
+    const kill = (signal: NodeJS.Signals) => {
+      if (child.exitCode === null && child.signalCode === null) process.kill(child.pid!, signal);
+    };
     let [stdout, stderr, told] = ["", "", false];
     const late = setTimeout(() => {
-      child.kill("SIGKILL");
+      kill("SIGKILL");
       reject(new Error(`${argv.join(" ")} takes over 20 s; it said: ${stdout}${stderr}`));
     }, 20_000);
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
       if (options.when === undefined || told || !stdout.includes(options.when[0])) return;
       told = true;
-      options.when[1]((signal) => void child.kill(signal));
+      options.when[1](kill);
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
     child.on("error", reject);
     child.on("close", (code, signal) => {
       clearTimeout(late);
-      resolve({ exit: code ?? (signal === "SIGKILL" ? 137 : -1), stdout, stderr });
+      // Deno's child_process tells an exit code of 143 as death by SIGTERM; a shell does the reverse.
+      resolve({ exit: code ?? 128 + (constants.signals[signal ?? "SIGKILL"] ?? 0), stdout, stderr });
     });
     child.stdin.on("error", () => {});
     child.stdin.end(options.input ?? "");

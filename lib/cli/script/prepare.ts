@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readText, writeText } from "../../host/files.ts";
+import { BerthError } from "../../log/error.ts";
 import type { ScriptSource } from "./source.ts";
 
 /** Endings of modules that are copied; anything else a script imports is imported where it is. */
@@ -27,6 +28,9 @@ export interface Prepared {
 
 /** Prepares a script in a directory that is its own. */
 export async function prepareScript(source: ScriptSource, directory: string): Promise<Prepared> {
+  // Where the runtimes' search for settings of modules ends.
+  await writeText(`${directory}/package.json`, '{"type":"module"}\n', { mode: 0o600 });
+  await writeText(`${directory}/tsconfig.json`, "{}\n", { mode: 0o600 });
   const { init, parse } = await import("es-module-lexer/js");
   await init;
   const shown = new Map<string, string>();
@@ -60,7 +64,20 @@ export async function prepareScript(source: ScriptSource, directory: string): Pr
           put(found.start, found.end + member[0].length, metaOf(path, member[1]!, copies.size === 1));
         }
       } else if (typeof found.specifier === "string") {
+        if ("typeOnly" in found && found.typeOnly) continue; // The runtime erases it.
         const wanted = await resolveImport(found.specifier, path);
+        if (wanted === undefined) {
+          // Not left to the runtime, which would look for it upwards from the copy.
+          if (found.type !== "dynamic") {
+            throw noPackage(found.specifier, shown.get(copies.get(path)!) ?? path, text, found.start);
+          }
+          put(
+            found.start,
+            found.end,
+            JSON.stringify(`file:///nonexistent/${encodeURIComponent(found.specifier)}`),
+          );
+          continue;
+        }
         // A dynamic import's range has the quotes in it, a static one's has not.
         if (wanted !== null) {
           put(found.start, found.end, found.type === "dynamic" ? JSON.stringify(wanted) : wanted);
@@ -69,7 +86,7 @@ export async function prepareScript(source: ScriptSource, directory: string): Pr
     }
     return out + text.slice(at);
   };
-  const resolveImport = async (specifier: string, from: string): Promise<string | null> => {
+  const resolveImport = async (specifier: string, from: string): Promise<string | null | undefined> => {
     if (Object.hasOwn(BUILT_IN, specifier)) return pathToFileURL(`${directory}/${BUILT_IN[specifier]}`).href;
     if (/^(\.{1,2}\/|\/|file:)/.test(specifier)) {
       const path = specifier.startsWith("file:")
@@ -82,16 +99,29 @@ export async function prepareScript(source: ScriptSource, directory: string): Pr
     }
     if (/^[a-z]+:/.test(specifier)) return null;
     try {
-      // A package that lies beside the script.
-      const path = createRequire(from).resolve(specifier);
-      return path.startsWith("/") ? pathToFileURL(path).href : null;
+      // A package that lies beside the script, or a module of node's without its prefix.
+      const found = createRequire(from).resolve(specifier);
+      return found.startsWith("/") ? pathToFileURL(found).href : `node:${specifier}`;
     } catch {
-      return null; // The runtime says that there is none.
+      return undefined;
     }
   };
 
   const target = await copy(source.path, source.text, source.shown);
   return { url: pathToFileURL(target).href, shown };
+}
+
+function noPackage(specifier: string, path: string, text: string, at: number): BerthError {
+  const line = text.slice(0, at).split("\n").length;
+  return new BerthError({
+    code: "missing",
+    object: `script ${path}`,
+    message: `Cannot find the package "${specifier}"`,
+    next: `Put it into a node_modules beside the script; built in are ${
+      Object.keys(BUILT_IN).join(", ")
+    } and node:…`,
+    issues: [{ place: `${path}:${line}`, message: `Imports "${specifier}"` }],
+  });
 }
 
 function metaOf(path: string, member: string, main: boolean): string {

@@ -96,21 +96,25 @@ async function importScript(
   source: ScriptSource,
   context: TaskContext<unknown>,
 ): Promise<void> {
-  const { promise: stray, reject } = Promise.withResolvers<never>();
-  stray.catch(() => {}); // Raced below; a late one must not be a second fault.
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  ended.catch(() => {}); // Raced below; a late one must not be a second fault.
+  const abort = () => reject(context.signal.reason);
   process.once("uncaughtException", reject);
   process.once("unhandledRejection", reject);
+  context.signal.addEventListener("abort", abort, { once: true });
   try {
-    const loaded = await Promise.race([import(prepared.url) as Promise<{ default?: unknown }>, stray]);
+    const loaded = await Promise.race([import(prepared.url) as Promise<{ default?: unknown }>, ended]);
     // A script may be a function, for those who like one.
-    if (typeof loaded.default === "function") await Promise.race([loaded.default(context), stray]);
+    if (typeof loaded.default === "function") await Promise.race([loaded.default(context), ended]);
     // One turn: what was rejected without a handler is told before the script counts as done.
-    await Promise.race([new Promise((resolve) => setTimeout(resolve, 0)), stray]);
+    await Promise.race([new Promise((resolve) => setTimeout(resolve, 0)), ended]);
   } catch (thrown) {
+    if (context.signal.aborted) throw context.signal.reason;
     throw scriptError(thrown, source.shown, prepared);
   } finally {
     process.off("uncaughtException", reject);
     process.off("unhandledRejection", reject);
+    context.signal.removeEventListener("abort", abort);
   }
   if (process.exitCode !== undefined && process.exitCode !== null) context.exit(Number(process.exitCode));
 }
