@@ -1,13 +1,16 @@
 // How the watch is put together, for `berth watch` and `berth boot --foreground`.
 import process from "node:process";
 import type { TaskContext } from "../lib/cli/task.ts";
+import { loadHostConfig } from "../lib/config/load.ts";
 import { createDocker } from "../lib/docker/client.ts";
 import { systemClock } from "../lib/docker/clock.ts";
 import { engineDoor } from "../lib/docker/door.ts";
 import { createHost } from "../lib/host/host.ts";
+import { createLog, underJournal } from "../lib/log/logger.ts";
 import { createEnsure } from "../lib/resource/ensure.ts";
 import { createJournal } from "../lib/resource/journal.ts";
 import { startTimeOf } from "../lib/vnode/life.ts";
+import { engineCrashed } from "../lib/watch/engine_end.ts";
 import { WATCH_LOCK, WATCH_STATE } from "../lib/watch/presence.ts";
 import { watch, type WatchState } from "../lib/watch/watch.ts";
 import { hostFacts } from "./host/_facts.ts";
@@ -16,8 +19,14 @@ import { firewallStep } from "./host/firewall.ts";
 
 /** Watches until the context's signal aborts. @throws {BerthError} code `locked` when another watch runs. */
 export async function runWatch(context: TaskContext<unknown>, pid: number): Promise<void> {
-  const config = await context.config();
-  const { log, signal } = context;
+  // Only what the watch itself needs: a slip in a vnode's file must not leave all vnodes unwatched.
+  const config = await loadHostConfig({ look: context.host, directory: context.configDirectory });
+  const { signal } = context;
+  // It runs for months: each line says when, unless the journal does.
+  const log = createLog({
+    format: underJournal() ? "journal" : "file",
+    level: context.verbose ? "debug" : "info",
+  });
   const { socket } = config.host.engine;
   const docker = createDocker({ socket });
   // Its own hands: lean ones, and not aborted with the signal, so that what is half done is finished.
@@ -42,11 +51,12 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
         // A client of its own: an engine that shuts down goes on serving the connections it has.
         const fresh = createDocker({ socket });
         try {
-          return await fresh.ping({ timeoutMs: 2000 });
+          return await fresh.ping({ timeoutMs: 5000 });
         } finally {
           await fresh.close();
         }
       },
+      engineCrashed: () => engineCrashed(host, systemClock),
       async mendGround() {
         const facts = await hostFacts(host);
         for (const stage of [...firewallStep.stages, ...controlNetStep.stages]) {

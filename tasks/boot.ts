@@ -31,23 +31,38 @@ Examples:
     context.progress("Preparing the host");
     throwFailures(await applyAll(context));
     context.progress(`Bringing up ${config.vnodes.length} vnodes`);
-    const outcomes = await bootVnodes();
+    // Whatever becomes of the vnodes, a watch is to run: it boots those that are wanted up again and again.
+    let refused: unknown;
+    const outcomes = await bootVnodes().catch((error): Outcome[] => {
+      refused = error;
+      return [];
+    });
     const facts = await hostFacts(context.host);
     const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
     const started = context.mode === "apply" && !context.options.foreground &&
       (await ensureWatch(context.host, facts.berth, wait));
-    const failed = outcomes.filter((one) => one.error !== undefined).length;
+    const well = outcomes.filter((one) => one.error === undefined).length;
     const seconds = ((Date.now() - began) / 1000).toFixed(1);
-    const summary = `Host ready, ${outcomes.length - failed} of ${outcomes.length} vnodes as wanted, ` +
+    const summary = `Host ready, ${well} of ${config.vnodes.length} vnodes as wanted, ` +
       `watch ${context.options.foreground ? "here" : started ? "started" : "running"}, ${seconds} s`;
-    if (failed > 0) throwFailed(outcomes);
+    const throwAll = () => {
+      if (refused !== undefined) throw refused;
+      throwFailed(outcomes);
+    };
+    if (context.options.foreground && context.mode === "apply") {
+      context.log.info(summary);
+      try {
+        throwAll();
+      } catch (error) {
+        context.log.error("Some vnodes are not as wanted", { error: String(error) });
+      }
+      return await runWatch(context, process.pid);
+    }
+    throwAll();
     context.output(
       { vnodes: outcomes.map(({ vnode, changed, did }) => ({ vnode, changed, did })), started },
       summary,
     );
-    if (!context.options.foreground || context.mode === "plan") return;
-    context.log.info(summary);
-    await runWatch(context, process.pid);
 
     async function bootVnodes(): Promise<Outcome[]> {
       if (config.vnodes.length === 0) return [];

@@ -5,14 +5,19 @@ import { readStatus, type VnodeStatus } from "../lib/vnode/status.ts";
 import { readWatch, type WatchPresence } from "../lib/watch/presence.ts";
 
 /** What is not as wanted, one line each, with the next step. */
-function troubles(watch: WatchPresence | null, vnodes: readonly VnodeStatus[]): string[] {
+function troubles(
+  engineFault: string | null,
+  watch: WatchPresence | null,
+  vnodes: readonly VnodeStatus[],
+): string[] {
   return [
-    ...(watch === null ? ["No watch runs: berth boot starts one"] : []),
-    ...(watch !== null && !watch.connected ? ["The watch has no connection to the engine"] : []),
+    ...(engineFault === null ? [] : [`The engine does not answer: ${engineFault}: berth host up`]),
+    ...(watch === null ? ["no watch runs: berth boot starts one"] : []),
+    ...(watch !== null && !watch.connected ? ["the watch has no connection to the engine: see /var/log/berth-watch.log"] : []),
     ...(watch?.degraded ?? []).map((one) =>
-      `vnode ${one.key} degraded after ${one.tries} tries: ${one.reason}; next try ${
-        new Date(one.nextTry).toISOString()
-      }`
+      `${
+        one.key.startsWith("full look") ? one.key : `vnode ${one.key}`
+      } degraded after ${one.tries} tries: ${one.reason}; next try ${new Date(one.nextTry).toISOString()}`
     ),
     ...vnodes.filter((one) => one.wanted === "up" && one.state !== "up")
       .map((one) => `vnode ${one.name} is ${one.state}, wanted up: berth vnode boot ${one.name}`),
@@ -21,23 +26,31 @@ function troubles(watch: WatchPresence | null, vnodes: readonly VnodeStatus[]): 
   ];
 }
 
+/** Milliseconds for the engine: without it the rest is told all the same. */
+const ENGINE_MS = 5000;
+
 /** Shows how the vhost is. Changes nothing; exit code 2 when something is not as wanted. */
 export default task({
   summary: "Show what is wrong, the watch, and all vnodes",
   async run(context) {
     const docker = await context.docker();
-    const [engine, watch, vnodes] = await Promise.all([
-      docker.version(),
+    const fault = (error: unknown) => error instanceof Error ? error.message : String(error);
+    const asked = await docker.version({ timeoutMs: ENGINE_MS }).then(
+      (engine) => ({ engine, engineFault: null }),
+      (error) => ({ engine: null, engineFault: fault(error) }),
+    );
+    const [watch, vnodes] = await Promise.all([
       readWatch(context.host),
-      readStatus(context.host, docker),
+      readStatus(context.host, asked.engine === null ? null : docker),
     ]);
-    const wrong = troubles(watch, vnodes);
+    const { engine, engineFault } = asked;
+    const wrong = troubles(engineFault, watch, vnodes);
     const rows = vnodes.map((
       one,
     ) => [one.name, one.state, one.wanted ?? "-", one.wiring, one.control, one.links.join(", ") || "-"]);
     const text = [
       ...(wrong.length === 0 ? ["All is as wanted"] : wrong.map((line) => `! ${line}`)),
-      `engine ${engine.version}, API ${engine.api}`,
+      engine === null ? "engine: no answer" : `engine ${engine.version}, API ${engine.api}`,
       watch === null
         ? "watch: none"
         : `watch: pid ${watch.pid}, last full look ${watch.lastResync ?? "never"} (${

@@ -3,8 +3,11 @@
 import process from "node:process";
 import type { Fields, Level, Log } from "./log.ts";
 
-/** How lines look: `journal` puts "<6>" before a text line, which journald turns into its priority. */
-export type LogFormat = "text" | "json" | "journal";
+/**
+ * How lines look: `journal` puts "<6>" before a text line, which journald turns into its priority; `file` puts time
+ * and level before it, for a log that nobody else dates.
+ */
+export type LogFormat = "text" | "json" | "journal" | "file";
 
 export interface LogOptions {
   /** The least level that is written. @default {"info"} */
@@ -30,7 +33,7 @@ const SECRET =
 export function createLog(options: LogOptions = {}): Log {
   const format = options.format ?? (underJournal() ? "journal" : "text");
   const least = ORDER[options.level ?? "info"];
-  const render = format === "json" ? jsonLine : textLine;
+  const render = format === "json" ? jsonLine : format === "file" ? fileLine : textLine;
   const make = (fixed: Fields): Log => {
     const write = (level: Level) => (message: string, fields: Fields = {}) => {
       if (ORDER[level] < least) return;
@@ -56,6 +59,10 @@ export function underJournal(env: Readonly<Record<string, string | undefined>> =
 
 function jsonLine(level: Level, message: string, fields: Fields, now: Date): string {
   return `${JSON.stringify({ time: now.toISOString(), level, message, ...fields }, plain)}\n`;
+}
+
+function fileLine(level: Level, message: string, fields: Fields, now: Date): string {
+  return `${now.toISOString()} ${level.padEnd(5)} ${textLine("info", message, fields)}`;
 }
 
 function textLine(level: Level, message: string, fields: Fields): string {

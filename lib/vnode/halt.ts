@@ -3,10 +3,10 @@
 import { forgetGate, prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
-import { lan } from "./lan.ts";
+import { ensureLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
 import { LABEL_VNODE } from "./names.ts";
-import { recordPath, resolvPath, VNODES_DIRECTORY } from "./paths.ts";
-import { readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
+import { resolvPath, VNODES_DIRECTORY } from "./paths.ts";
+import { forgetRecord, readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
 import { unwire } from "./wire.ts";
 import { wireRunning } from "./up.ts";
 
@@ -49,7 +49,7 @@ export async function halt(
 /** Starts vnodes that were made before, from their records; no configuration is needed. */
 export async function boot(ground: Ground, names: readonly string[]): Promise<Outcome[]> {
   const records = await Promise.all(names.map((name) => knownRecord(ground, name)));
-  for (const one of lansOfRecords(records)) await ground.ensure(lan(one));
+  await ensureLans(ground, lansOfRecords(records));
   return await forEach(records, async (record): Promise<Outcome> => {
     const container = await ground.docker.inspectContainer(record.containerId);
     if (container === null) {
@@ -63,7 +63,7 @@ export async function boot(ground: Ground, names: readonly string[]): Promise<Ou
     const starts = !container.state.running;
     if (starts) ground.onStep?.({ resource: `vnode ${record.name}`, verb: "update", why: "not running" });
     if (ground.mode === "plan") return { vnode: record.name, changed: starts, did: starts ? ["boot"] : [] };
-    const next = await want(ground.host, record, "up", ground.by);
+    const next = await want(ground.host, record, "up", ground.by) ?? record;
     await prepareGate(ground.host, next);
     if (starts) await ground.docker.startContainer(record.containerId, { timeoutMs: 120_000 });
     const steps = await wireRunning(ground, next);
@@ -112,27 +112,11 @@ export async function destroy(ground: Ground, names: readonly string[]): Promise
     for (const id of new Set([record?.containerId, ours ? container!.id : undefined])) {
       if (id !== undefined) await forgetGate(ground.host, id);
     }
-    await ground.host.remove(recordPath(name));
+    await forgetRecord(ground.host, name);
     await ground.host.remove(resolvPath(name));
     await ground.host.remove(`${VNODES_DIRECTORY}/${name}`);
     return { vnode: name, changed: true, did: ["destroyed"] };
   }, fails);
-  if (ground.mode === "apply") await removeLonelyLans(ground, gone);
+  if (ground.mode === "apply") await removeLonelyLans(ground.host, lansOfRecords(gone));
   return outcomes;
-}
-
-/** Lans of records, each once. */
-export function lansOfRecords(records: readonly VnodeRecord[]) {
-  return [...new Map(records.flatMap((record) => record.lans).map((one) => [one.name, one])).values()];
-}
-
-async function removeLonelyLans(ground: Ground, gone: readonly VnodeRecord[]): Promise<void> {
-  const used = new Set(lansOfRecords(await readRecords(ground.host)).map((one) => one.name));
-  for (const spec of lansOfRecords(gone)) {
-    if (used.has(spec.name)) continue;
-    const resource = lan(spec);
-    for (const change of resource.revert(null, await resource.observe(ground.host))) {
-      for (const op of change.do) if ("run" in op) await ground.host.exec(op.run);
-    }
-  }
 }

@@ -29,6 +29,11 @@ export function vnodeLockPath(vnode: string): string {
   return `${RUN_DIRECTORY}/lock/vnode-${vnode}`;
 }
 
+/** The lock under which a vnode's record is changed; held for a read and a write, never longer. */
+export function recordLockPath(vnode: string): string {
+  return `${RUN_DIRECTORY}/lock/record-${vnode}`;
+}
+
 /** What was wired last: "GENERATION PORT", written by whoever wired. */
 export function lifePath(vnode: string): string {
   return `${RUN_DIRECTORY}/life/${vnode}`;

@@ -3,7 +3,7 @@
 import type { LanSpec, VnodeSpec } from "../config/types.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
-import { recordPath, VNODES_DIRECTORY } from "./paths.ts";
+import { recordLockPath, recordPath, VNODES_DIRECTORY } from "./paths.ts";
 
 /** Wanted up or halted, who said so, and when (ISO 8601). */
 export interface Wanted {
@@ -65,18 +65,47 @@ export async function readRecords(look: Look, onBroken?: (error: unknown) => voi
 
 /** Writes a record. */
 export async function writeRecord(host: Host, record: VnodeRecord): Promise<void> {
+  await alone(host, record.name, () => put(host, record));
+}
+
+/** Removes a record. Does nothing where there is none. */
+export async function forgetRecord(host: Host, vnode: string): Promise<void> {
+  await alone(host, vnode, () => host.remove(recordPath(vnode)));
+}
+
+/**
+ * Says what is wanted of a vnode, and answers with its record as it then is. Only that is changed, in the record
+ * as it stands now: the watch and an operator's command write at the same moments. Does nothing when that is
+ * wanted already, whoever said it, nor when the record is gone or of another container by now.
+ */
+export async function want(
+  host: Host,
+  record: Pick<VnodeRecord, "name" | "containerId">,
+  state: Wanted["state"],
+  by: string,
+): Promise<VnodeRecord | null> {
+  const settled = (found: VnodeRecord | null) =>
+    found === null || found.containerId !== record.containerId || found.wanted.state === state;
+  const before = await readRecord(host, record.name);
+  if (settled(before)) return before;
+  return await alone(host, record.name, async () => {
+    const now = await readRecord(host, record.name);
+    if (now === null || settled(now)) return now;
+    const next: VnodeRecord = { ...now, wanted: { state, by, at: new Date().toISOString() } };
+    await put(host, next);
+    return next;
+  });
+}
+
+async function put(host: Host, record: VnodeRecord): Promise<void> {
   await host.writeText(recordPath(record.name), JSON.stringify(record, null, 2) + "\n", { mode: 0o600 });
 }
 
-/** Says what is wanted of a vnode. Does nothing when that is what is recorded, whoever said it. */
-export async function want(
-  host: Host,
-  record: VnodeRecord,
-  state: Wanted["state"],
-  by: string,
-): Promise<VnodeRecord> {
-  if (record.wanted.state === state) return record;
-  const next = { ...record, wanted: { state, by, at: new Date().toISOString() } };
-  await writeRecord(host, next);
-  return next;
+async function alone<T>(host: Host, vnode: string, work: () => Promise<T>): Promise<T> {
+  const lock = await host.lock(recordLockPath(vnode), { waitMs: 10_000 });
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
 }

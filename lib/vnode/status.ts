@@ -2,19 +2,19 @@
 // and one list of containers, whatever the number of vnodes.
 import type { ContainerSummary, Docker } from "../docker/types.ts";
 import type { Look } from "../host/types.ts";
-import { generationOf, lifeOf } from "./life.ts";
+import { generationOf, isAlive, type Life, lifeOf } from "./life.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { readRecords, type VnodeRecord, type Wanted } from "./record.ts";
 import type { HostView } from "./view.ts";
 import { readHostView } from "./view.ts";
-import { wire } from "./wire.ts";
+import { readLife, wire } from "./wire.ts";
 import { wiringOf } from "./wiring.ts";
 import type { Host } from "../host/types.ts";
 
 /** One line of `berth vnode list`. */
 export interface VnodeStatus {
   readonly name: string;
-  /** "up", "halted", "paused", "gone" (no container), "created". */
+  /** "up", "halted", "paused", "gone" (no container), "created"; "down" when the engine does not say why. */
   readonly state: string;
   readonly wanted: Wanted["state"] | null;
   /** "wired", "not wired: …" with the first reason, "-" when it does not run, "?" when it cannot be known. */
@@ -26,13 +26,20 @@ export interface VnodeStatus {
   readonly generation: string | null;
 }
 
-/** The status of all vnodes that have a record, or a container with our label. */
-export async function readStatus(host: Host, docker: Docker): Promise<VnodeStatus[]> {
+/**
+ * The status of all vnodes that have a record, or a container with our label. Without an engine (null): what
+ * records and kernel tell.
+ */
+export async function readStatus(host: Host, docker: Docker | null): Promise<VnodeStatus[]> {
   const [records, containers, view] = await Promise.all([
     readRecords(host),
-    docker.listContainers({ label: LABEL_VNODE, all: true }),
+    docker?.listContainers({ label: LABEL_VNODE, all: true }) ?? [],
     readHostView(host),
   ]);
+  if (docker === null) {
+    const told = await Promise.all(records.map((record) => statusWithoutEngine(host, record, view)));
+    return told.sort((a, b) => a.name < b.name ? -1 : 1);
+  }
   const byId = new Map(containers.map((one) => [one.id, one]));
   const known = await Promise.all(
     records.map((record) => statusOf(host, docker, record, byId.get(record.containerId), view)),
@@ -42,14 +49,8 @@ export async function readStatus(host: Host, docker: Docker): Promise<VnodeStatu
   return [...known, ...lost].sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-async function statusOf(
-  host: Host,
-  docker: Docker,
-  record: VnodeRecord,
-  container: ContainerSummary | undefined,
-  view: HostView,
-): Promise<VnodeStatus> {
-  const base = {
+function baseOf(record: VnodeRecord) {
+  return {
     name: record.name,
     wanted: record.wanted.state,
     control: record.spec.control.address,
@@ -59,6 +60,33 @@ async function statusOf(
     image: record.spec.image,
     container: record.containerId,
   };
+}
+
+/** The life that was wired last tells whether the vnode runs, engine or not. */
+async function statusWithoutEngine(host: Host, record: VnodeRecord, view: HostView): Promise<VnodeStatus> {
+  const base = baseOf(record);
+  const last = await readLife(host, record.name);
+  if (last === null || !(await isAlive(host, last.generation, view.bootId))) {
+    return { ...base, state: "down", wiring: "-", generation: null };
+  }
+  const [, pid = "", startTime = ""] = last.generation.split(".");
+  const life: Life = { containerId: record.containerId, pid: Number(pid), startTime, bootId: view.bootId };
+  return {
+    ...base,
+    state: "up",
+    wiring: await wiringWord(host, record, life, view),
+    generation: last.generation,
+  };
+}
+
+async function statusOf(
+  host: Host,
+  docker: Docker,
+  record: VnodeRecord,
+  container: ContainerSummary | undefined,
+  view: HostView,
+): Promise<VnodeStatus> {
+  const base = baseOf(record);
   if (container === undefined) return { ...base, state: "gone", wiring: "-", generation: null };
   const state = stateWord(container.state);
   if (container.state !== "running" && container.state !== "paused") {

@@ -6,7 +6,7 @@ import { forgetGate, prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { bodyDigest, containerBody } from "./container.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
-import { lan } from "./lan.ts";
+import { ensureLans, removeLonelyLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
 import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
 import { resolvPath } from "./paths.ts";
@@ -35,23 +35,19 @@ export async function up(
   options: UpOptions = {},
 ): Promise<Outcome[]> {
   await preflight(ground.host, ground.docker, specs, ground.mode);
-  await ensureLans(ground, specs, lans);
+  const used = lans.filter((one) => specs.some((spec) => spec.links.some((link) => link.lan === one.name)));
+  const made = await ensureLans(ground, used);
   const { api } = await ground.docker.version();
-  return await forEach(
+  const outcomes = await forEach(
     specs,
     (spec) => upOne(ground, spec, lansOf(spec, lans), api, options),
-    (spec, error) => ({ vnode: spec.name, changed: false, did: [], error }),
+    (spec, error): Outcome => ({ vnode: spec.name, changed: false, did: [], error }),
   );
-}
-
-/** Makes the lans that vnodes are on. */
-export async function ensureLans(
-  ground: Ground,
-  specs: readonly VnodeSpec[],
-  lans: readonly LanSpec[],
-): Promise<void> {
-  const used = lans.filter((one) => specs.some((spec) => spec.links.some((link) => link.lan === one.name)));
-  for (const one of used) await ground.ensure(lan(one));
+  // What was made for a vnode that came to nothing (no such image) does not stay.
+  if (ground.mode === "apply" && outcomes.some((one) => one.error !== undefined)) {
+    await removeLonelyLans(ground.host, made);
+  }
+  return outcomes;
 }
 
 async function upOne(
@@ -67,9 +63,9 @@ async function upOne(
     ground.onStep?.({ resource: `vnode ${spec.name}`, verb, why });
   };
   const body = containerBody(spec, api);
-  const old = await ground.docker.inspectContainer(spec.name);
-  refuseForeign(spec, old);
+  // An unreadable record is written anew.
   const record = await readRecord(ground.host, spec.name).catch(() => null);
+  const old = await existing(ground, spec, record);
   const keep = old !== null && !options.recreate && old.labels[LABEL_BODY] === bodyDigest(body);
   if (!keep) {
     step(
@@ -77,14 +73,20 @@ async function upOne(
       old === null ? "no container" : "the spec differs from the container",
     );
   }
+  if (keep && old.name !== spec.name) step("update", `named "${old.name}", wanted "${spec.name}"`);
   if (ground.mode === "plan") {
     if (!options.createOnly && !(keep && old.state.running)) step("update", "not running");
     else if (keep && old.state.running) await planWiring(ground, spec, old);
     return { vnode: spec.name, changed: did.length > 0, did };
   }
   const container = keep ? old : await makeContainer(ground, spec, body, old);
+  if (keep && container.name !== spec.name) {
+    await ground.docker.renameContainer(container.id, spec.name);
+  }
   await writeResolv(ground, spec);
-  const next = recordOf(spec, lans, container, record, ground.by);
+  // A container that is made and not to be started is not wanted up: the watch would start it.
+  const wanted = keep || !options.createOnly ? record?.wanted : undefined;
+  const next = recordOf(spec, lans, container, wanted, ground.by);
   if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(ground.host, next);
   await prepareGate(ground.host, next);
   if (options.createOnly) return { vnode: spec.name, changed: did.length > 0, did };
@@ -97,6 +99,19 @@ async function upOne(
   for (const one of steps) ground.onStep?.(one);
   did.push(...steps.map((one) => `${one.verb} ${one.resource}: ${one.why}`));
   return { vnode: spec.name, changed: did.length > 0, did };
+}
+
+/** The vnode's container: of its name, or the recorded one where somebody renamed it. */
+async function existing(
+  ground: Ground,
+  spec: VnodeSpec,
+  record: VnodeRecord | null,
+): Promise<Container | null> {
+  const named = await ground.docker.inspectContainer(spec.name);
+  refuseForeign(spec, named);
+  if (named !== null || record === null) return named;
+  const recorded = await ground.docker.inspectContainer(record.containerId);
+  return recorded?.labels[LABEL_VNODE] === spec.name ? recorded : null;
 }
 
 /** A container of that name that is not a vnode is somebody else's. */
@@ -147,14 +162,16 @@ async function writeResolv(ground: Ground, spec: VnodeSpec): Promise<void> {
   const text = await resolvText(ground.host);
   const found = await ground.host.readText(path);
   if (found === text) return;
-  await ground.host.writeText(path, text, { mode: 0o644 });
+  if (found === null) return await ground.host.writeText(path, text, { mode: 0o644 });
+  // In place: the vnode that runs has this very file bound, and would not see one renamed over it.
+  await ground.host.exec({ argv: ["sh", "-c", 'cat >"$1"', "sh", path], input: text });
 }
 
 function recordOf(
   spec: VnodeSpec,
   lans: readonly LanSpec[],
   container: Container,
-  old: VnodeRecord | null,
+  wanted: VnodeRecord["wanted"] | undefined,
   by: string,
 ): VnodeRecord {
   return {
@@ -163,7 +180,7 @@ function recordOf(
     containerId: container.id,
     spec,
     lans,
-    wanted: old?.wanted ?? { state: "halted", by, at: new Date().toISOString() },
+    wanted: wanted ?? { state: "halted", by, at: new Date().toISOString() },
     hostsPath: hostsPathOf(container),
   };
 }

@@ -9,8 +9,8 @@ import { type Seen, staleControlLines, type Step, stepsOf } from "./difference.t
 import { generationOf, isAlive, type Life, startTimeOf } from "./life.ts";
 import { CONTROL_NETWORK, parseLinkAlias } from "./names.ts";
 import { lifePath, RUN_DIRECTORY, vnodeLockPath } from "./paths.ts";
-import { type HostView, parseJson, peerOf, readHostView, readInside } from "./view.ts";
-import { HOSTS_BEGIN, hostsBlock, type Wiring } from "./wiring.ts";
+import { type FoundLink, type HostView, parseJson, peerOf, readHostView, readInside } from "./view.ts";
+import { HOSTS_BEGIN, hostsBlock, type LinkWiring, type Wiring } from "./wiring.ts";
 
 /** What wiring (or taking it away) came to. */
 export interface Wired {
@@ -215,6 +215,15 @@ async function readRedirects(look: Look, wiring: Wiring, view: HostView): Promis
   return found;
 }
 
+/** Whether an interface of the right name carries our mark, or is ours without it yet: made, and then we were killed. */
+function isOurs(wiring: Wiring, link: LinkWiring, found: FoundLink): boolean {
+  const mark = parseLinkAlias(found.ifalias);
+  if (mark !== null) return mark.vnode === wiring.vnode && mark.link === link.name;
+  if (found.ifalias !== undefined || found.flags.includes("UP")) return false;
+  const kind = found.linkinfo?.info_kind;
+  return found.ifname === link.ifb ? kind === "ifb" : kind === "veth" && found.master === link.bridge;
+}
+
 /** What must stand before a vnode can be wired: its lans, the control network's table and port. */
 function requireGround(wiring: Wiring, seen: Seen): void {
   const object = `vnode ${wiring.vnode}`;
@@ -226,6 +235,20 @@ function requireGround(wiring: Wiring, seen: Seen): void {
       message: `Cannot attach ${link.name}: bridge "${link.bridge}" of lan "${link.lan}" is missing`,
       next: `berth vnode up ${wiring.vnode}`,
     });
+  }
+  for (const link of wiring.links) {
+    for (const name of [link.end, link.ifb]) {
+      const found = name === null ? undefined : seen.view.links.get(name);
+      if (found !== undefined && !isOurs(wiring, link, found)) {
+        throw new BerthError({
+          code: "refused",
+          object,
+          message: `Cannot make ${link.name}: an interface "${found.ifname}" is there and is not berth's ` +
+            `(alias "${found.ifalias ?? ""}")`,
+          next: `ip link set ${found.ifname} name OTHER, or delete it`,
+        });
+      }
+    }
   }
   if (seen.view.control === null) {
     throw new BerthError({

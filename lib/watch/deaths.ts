@@ -7,6 +7,8 @@ import type { EngineEvent } from "../docker/types.ts";
 export interface Verdict {
   readonly state: "up" | "halted";
   readonly by: string;
+  /** True when Docker was told to end it, so that a start may follow (a restart). */
+  readonly byDocker?: boolean;
 }
 
 /** `reboot` typed inside a container with CAP_SYS_BOOT ends it with this code (measured). */
@@ -36,10 +38,12 @@ export class Deaths {
         }
         return null;
       case "stop":
-        return { state: "halted", by: "docker stop" };
+        return { state: "halted", by: "docker stop", byDocker: true };
       case "die": {
         const signal = this.#killed.get(event.id);
-        if (signal !== undefined) return { state: "halted", by: `docker kill or stop (signal ${signal})` };
+        if (signal !== undefined) {
+          return { state: "halted", by: `docker kill or stop (signal ${signal})`, byDocker: true };
+        }
         const code = Number(event.attributes["exitCode"]);
         if (code === REBOOT_EXIT) return { state: "up", by: "reboot inside" };
         if (code === POWEROFF_EXIT) return { state: "halted", by: "poweroff inside" };

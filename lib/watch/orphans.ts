@@ -1,7 +1,7 @@
 // What belongs to nobody: interfaces that carry our mark and whose vnode has no record, elements of the control
 // network's sets without a port, the gate's batches of containers that are gone. Found by marks, without state.
 import type { Host } from "../host/types.ts";
-import { forgetGate, preparedContainers } from "../gate/prepare.ts";
+import { forgetGate } from "../gate/prepare.ts";
 import { applySteps } from "../vnode/apply_steps.ts";
 import { staleControlLines, type Step } from "../vnode/difference.ts";
 import { isAlive } from "../vnode/life.ts";
@@ -29,29 +29,40 @@ export async function orphanSteps(
       clear: [`link del ${link.ifname}`],
     });
   }
-  const nft = staleControlLines(view, (port) => !view.links.has(port));
+  const gone = new Set<string>();
+  for (const element of view.control?.allow ?? []) {
+    const port = element.split(" ")[0]!;
+    // Looked at once more: a start between the looks at interfaces and at elements has made both.
+    if (!view.links.has(port) && (await host.stat(`/sys/class/net/${port}`)) === null) gone.add(port);
+  }
+  const nft = staleControlLines(view, (port) => gone.has(port));
   if (nft.length > 0) {
     steps.push({ resource: "control elements", verb: "delete", why: "their ports are gone", nft });
   }
   return steps;
 }
 
-/**
- * Collects orphans.
- *
- * @param containers ids of all containers that exist: batches of others are forgotten. Null: not known, keep all.
- */
+/** What exists of containers. */
+export interface KnownContainers {
+  /** Ids that have the gate's batches, listed *before* `known`: one that is made meanwhile is in neither. */
+  readonly prepared: readonly string[];
+  /** Ids of all containers. Null: not known, keep all. */
+  readonly known: ReadonlySet<string> | null;
+}
+
+/** Collects orphans; answers with the steps that it took. */
 export async function collectOrphans(
   host: Host,
   view: HostView,
   records: readonly VnodeRecord[],
-  containers: ReadonlySet<string> | null,
+  containers: KnownContainers,
 ): Promise<readonly Step[]> {
+  const { prepared, known } = containers;
   const steps = await orphanSteps(host, view, records);
   await applySteps(host, "nobody", steps, null);
   const recorded = new Set(records.map((record) => record.containerId));
-  for (const id of await preparedContainers(host)) {
-    if (containers !== null && !containers.has(id) && !recorded.has(id)) await forgetGate(host, id);
+  for (const id of prepared) {
+    if (known !== null && !known.has(id) && !recorded.has(id)) await forgetGate(host, id);
   }
   return steps;
 }

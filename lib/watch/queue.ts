@@ -51,6 +51,8 @@ export function createQueue(options: QueueOptions): Queue {
       if (running.has(key)) continue;
       waiting.delete(key);
       running.add(key);
+      pauses.get(key)?.abort();
+      pauses.delete(key);
       void run(key);
     }
     if (running.size > 0 || (waiting.size > 0 && !signal.aborted)) return;
@@ -76,6 +78,8 @@ export function createQueue(options: QueueOptions): Queue {
     const reason = error instanceof Error ? error.message : String(error);
     failing.set(key, { key, reason, tries, nextTry: clock.now() + ms });
     onFailing?.(key, failing.get(key)!, error);
+    // Asked for during its own run, it may have been paused before: one pause a key.
+    pauses.get(key)?.abort();
     const timer = new AbortController();
     pauses.set(key, timer);
     clock.wait(ms, timer.signal).then(() => {

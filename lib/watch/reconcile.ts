@@ -5,8 +5,9 @@ import type { Docker } from "../docker/types.ts";
 import type { Host } from "../host/types.ts";
 import type { Log } from "../log/log.ts";
 import { lifeOf } from "../vnode/life.ts";
-import { readRecord } from "../vnode/record.ts";
+import { readRecord, want } from "../vnode/record.ts";
 import type { HostView } from "../vnode/view.ts";
+import { milliseconds } from "./pace.ts";
 import { unwire, wire } from "../vnode/wire.ts";
 import { wiringOf } from "../vnode/wiring.ts";
 
@@ -38,6 +39,14 @@ export async function reconcile(parts: ReconcileParts, vnode: string): Promise<R
   const container = await docker.inspectContainer(record.containerId, { timeoutMs: INSPECT_MS });
   const control = record.spec.control;
   if (container !== null && container.state.pid > 0) {
+    // Started while nobody watched: whoever did that wants it up.
+    if (
+      record.wanted.state === "halted" &&
+      Date.parse(milliseconds(container.state.startedAt)) > Date.parse(record.wanted.at)
+    ) {
+      await want(host, record, "up", "docker start");
+      log.info("Wanted", { vnode, state: "up", by: "docker start", seen: "late" });
+    }
     const life = await lifeOf(host, container.id, container.state.pid);
     if (life !== null) {
       const wired = await wire(host, wiringOf(record.spec), life, {

@@ -7,15 +7,16 @@ import { BerthError } from "../log/error.ts";
 import type { Log } from "../log/log.ts";
 import type { Ensure } from "../resource/types.ts";
 import { lan } from "../vnode/lan.ts";
-import { lansOfRecords } from "../vnode/halt.ts";
+import { lansOfRecords } from "../vnode/lans.ts";
 import { LABEL_VNODE } from "../vnode/names.ts";
-import { readRecord, readRecords, want } from "../vnode/record.ts";
+import { readRecord, readRecords } from "../vnode/record.ts";
 import { readHostView } from "../vnode/view.ts";
-import { prepareGate } from "../gate/prepare.ts";
-import { Deaths, type Verdict } from "./deaths.ts";
+import { preparedContainers, prepareGate } from "../gate/prepare.ts";
 import { collectOrphans } from "./orphans.ts";
+import { Pace } from "./pace.ts";
 import { createQueue, type Failing } from "./queue.ts";
 import { reconcile } from "./reconcile.ts";
+import { Wishes } from "./wishes.ts";
 
 export interface WatchOptions {
   readonly host: Host;
@@ -28,6 +29,8 @@ export interface WatchOptions {
   readonly resyncMs: number;
   /** True when the engine takes a connection made just now: one that is going down does not. */
   readonly engineTakesCalls: () => Promise<boolean>;
+  /** After a lost connection: true when the engine died without an orderly end. @default {never} */
+  readonly engineCrashed?: () => Promise<boolean>;
   /** Puts the ground right that vnodes stand on (firewall, control network), before each full look. */
   readonly mendGround?: () => Promise<void>;
   /** Told after each full look and whenever something fails or recovers. */
@@ -64,7 +67,14 @@ const LOOK_AT = new Set([
 /** Watches until the signal aborts. Vnodes are not touched by its end. */
 export async function watch(options: WatchOptions): Promise<void> {
   const { host, docker, log, clock, signal } = options;
-  const deaths = new Deaths();
+  const wishes = new Wishes({
+    host,
+    log,
+    clock,
+    engineTakesCalls: options.engineTakesCalls,
+    engineCrashed: options.engineCrashed ?? (() => Promise.resolve(false)),
+  });
+  const pace = new Pace(clock);
   let state: WatchState = {
     connected: false,
     engine: null,
@@ -73,15 +83,25 @@ export async function watch(options: WatchOptions): Promise<void> {
     vnodes: 0,
     degraded: [],
   };
-  const tell = async (change: Partial<WatchState>) => {
-    state = { ...state, ...change, degraded: [...wiring.failing(), ...booting.failing()] };
-    await options.onState?.(state);
+  // One telling after the other, so that the last one stands; a full disk must not end the watch.
+  let telling = Promise.resolve();
+  const tell = (change: Partial<WatchState>) => {
+    state = {
+      ...state,
+      ...change,
+      degraded: [...wiring.failing(), ...booting.failing(), ...looks.failing().map(ofLook)],
+    };
+    const told = state;
+    telling = telling.then(async () => await options.onState?.(told)).catch((error) =>
+      log.warn("Cannot tell how the watch is", { error: String(error) })
+    );
+    return telling;
   };
-  const onFailing = (what: string) => (vnode: string, failing: Failing | null, error: unknown) => {
-    if (failing === null) log.info("Recovered", { vnode, what });
+  const onFailing = (what: string) => (key: string, failing: Failing | null, error: unknown) => {
+    if (failing === null) log.info("Recovered", { vnode: key, what });
     else {
       const detail = error instanceof BerthError ? error.toJSON() : { message: String(error) };
-      log.warn("Degraded", { vnode, what, tries: failing.tries, ...detail });
+      log.warn("Degraded", { vnode: key, what, tries: failing.tries, ...detail });
     }
     void tell({});
   };
@@ -106,7 +126,17 @@ export async function watch(options: WatchOptions): Promise<void> {
 
   const bootAgain = async (vnode: string) => {
     const record = await readRecord(host, vnode);
-    if (record === null || record.wanted.state !== "up") return;
+    // An engine that goes down would start it only to leave it behind.
+    if (record === null || record.wanted.state !== "up" || wishes.engineLeaves) return;
+    const container = await docker.inspectContainer(record.containerId);
+    if (container === null || container.state.running) return wiring.add(vnode);
+    const pauseMs = pace.pause(vnode, container.state);
+    if (pauseMs > 0) {
+      log.warn("Ends soon after each boot", { vnode, exitCode: container.state.exitCode, pauseMs });
+      // Outside the queue: others' boots must not wait for it. What is wanted is looked at again then.
+      void clock.wait(pauseMs, signal).then(() => signal.aborted || booting.add(vnode));
+      return;
+    }
     for (const spec of record.lans) await options.ensure(lan(spec));
     await prepareGate(host, record);
     if (await docker.startContainer(record.containerId, { timeoutMs: 120_000 })) {
@@ -117,17 +147,28 @@ export async function watch(options: WatchOptions): Promise<void> {
 
   const resync = async (reason: string) => {
     const began = clock.now();
-    await options.mendGround?.();
+    const faults: unknown[] = [];
+    // What is wrong with one thing keeps no other from being put right.
+    const attempt = (work: Promise<unknown> | undefined) => work?.catch((error) => void faults.push(error));
+    await attempt(options.mendGround?.());
+    // In this order: what is listed later may hold more, and what it lacks is gone, not yet to come.
+    const prepared = await preparedContainers(host);
     const records = await readRecords(
       host,
       (error) => log.warn("Unreadable record", { error: String(error) }),
     );
+    pace.keep(new Set(records.map((record) => record.name)));
     for (const spec of lansOfRecords(records.filter((one) => one.wanted.state === "up"))) {
-      await options.ensure(lan(spec));
+      await attempt(options.ensure(lan(spec)));
     }
-    const [view, containers] = await Promise.all([readHostView(host), docker.listContainers({ all: true })]);
-    const collected = await collectOrphans(host, view, records, new Set(containers.map((one) => one.id)));
-    for (const step of collected) log.info("Collected", { resource: step.resource, why: step.why });
+    const containers = await docker.listContainers({ all: true });
+    const view = await readHostView(host);
+    await attempt((async () => {
+      const known = new Set(containers.map((one) => one.id));
+      for (const step of await collectOrphans(host, view, records, { prepared, known })) {
+        log.info("Collected", { resource: step.resource, why: step.why });
+      }
+    })());
     // One look for all: those whose wiring stands in it need no look of their own.
     await Promise.all(records.map(async (record) => {
       try {
@@ -144,18 +185,7 @@ export async function watch(options: WatchOptions): Promise<void> {
       resyncReason: reason,
       vnodes: records.length,
     });
-  };
-
-  const settle = async (vnode: string, verdict: Verdict) => {
-    const record = await readRecord(host, vnode);
-    if (record === null || record.wanted.state === verdict.state) return;
-    // An engine that shuts down stops its containers with the same events: it no longer takes connections.
-    if (verdict.state === "halted" && !(await options.engineTakesCalls())) {
-      log.info("Engine is going down: what is wanted stays", { vnode });
-      return;
-    }
-    await want(host, record, verdict.state, verdict.by);
-    log.info("Wanted", { vnode, state: verdict.state, by: verdict.by });
+    if (faults.length > 0) throw faults[0];
   };
 
   const onEvent = async (event: EngineEvent, connectedAt: number) => {
@@ -163,8 +193,10 @@ export async function watch(options: WatchOptions): Promise<void> {
     if (event.type !== "container" || vnode === undefined) return;
     // Told from before the connection: by an engine that came back, about what its crash did.
     const live = Number(BigInt(event.timeNano || "0") / 1_000_000n) >= connectedAt;
-    const verdict = deaths.judge(event);
-    if (verdict !== null && live) await settle(vnode, verdict);
+    await wishes.take(event, live).catch((error) =>
+      log.warn("Cannot take up event", { vnode, action: event.action, error: String(error) })
+    );
+    // Looked at in any case: events only say whom.
     if (LOOK_AT.has(event.action)) wiring.add(vnode);
   };
 
@@ -185,6 +217,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     switch (told.kind) {
       case "connected":
         connectedAt = clock.now();
+        wishes.connected();
         log.info("Connected", { engine: told.version.version, api: told.version.api });
         await tell({ connected: true, engine: told.version.version });
         break;
@@ -192,15 +225,22 @@ export async function watch(options: WatchOptions): Promise<void> {
         looks.add(told.reason);
         break;
       case "event":
-        await onEvent(told.event, connectedAt).catch((error) =>
-          log.warn("Cannot take up event", { action: told.event.action, error: String(error) })
-        );
+        await onEvent(told.event, connectedAt);
         break;
       case "disconnected":
         log.warn("Disconnected", { reason: told.reason, retryMs: told.retryMs });
         await tell({ connected: false });
+        await wishes.disconnected().catch((error) =>
+          log.warn("Cannot take back stops", { error: String(error) })
+        );
         break;
     }
   }
   await Promise.all([wiring.idle(), booting.idle(), looks.idle()]);
+  await telling;
+}
+
+/** A full look that fails is no vnode's failure. */
+function ofLook(failing: Failing): Failing {
+  return { ...failing, key: `full look (${failing.key})` };
 }

@@ -1,0 +1,34 @@
+// The lans of several vnodes: made before the first of them, taken away with the last. What one lan is, is lan.ts's.
+import type { LanSpec } from "../config/types.ts";
+import type { Host } from "../host/types.ts";
+import type { Ground } from "./ground.ts";
+import { lan } from "./lan.ts";
+import { readRecords, type VnodeRecord } from "./record.ts";
+
+/** Makes lans. Answers with those that were not as wanted before. */
+export async function ensureLans(
+  ground: Pick<Ground, "ensure">,
+  lans: readonly LanSpec[],
+): Promise<LanSpec[]> {
+  const made: LanSpec[] = [];
+  for (const one of lans) if ((await ground.ensure(lan(one))).changed) made.push(one);
+  return made;
+}
+
+/** Lans of records, each once. */
+export function lansOfRecords(records: readonly VnodeRecord[]): LanSpec[] {
+  return [...new Map(records.flatMap((record) => record.lans).map((one) => [one.name, one])).values()];
+}
+
+/** Removes those of these lans that no recorded vnode is on. Bridges without our mark stay. */
+export async function removeLonelyLans(host: Host, lans: readonly LanSpec[]): Promise<void> {
+  if (lans.length === 0) return;
+  const used = new Set(lansOfRecords(await readRecords(host)).map((one) => one.name));
+  for (const spec of lans) {
+    if (used.has(spec.name)) continue;
+    const resource = lan(spec);
+    for (const change of resource.revert(null, await resource.observe(host))) {
+      for (const op of change.do) if ("run" in op) await host.exec(op.run);
+    }
+  }
+}
