@@ -15,7 +15,7 @@ export default task({
   summary: "Give the machine back as it was: undo all host tasks",
   description:
     "Undoes what the journal tells, as far as nobody has changed it since. Packages and the directories\n" +
-    "with records stay. Refused while vnodes exist: take them down first (berth vnode down --all).",
+    "with records stay. Refused while vnodes exist: take them down first (berth vnode down).",
   changes: true,
   options: v.object({}),
   async run(context) {
@@ -59,10 +59,11 @@ async function refuseWithVnodes(context: TaskContext<unknown>): Promise<void> {
     ...containers.map(({ Names }) => (Names[0] ?? "").replace(/^\//, "")),
   ]);
   if (names.size === 0) return;
+  const sorted = [...names].sort();
   throw new BerthError({
     code: "refused",
     object: "host",
-    message: `Vnodes exist: ${[...names].sort().join(", ")}`,
-    next: "Take them down first: berth vnode down --all",
+    message: `Vnodes exist: ${sorted.join(", ")}`,
+    next: `Take them down first: berth vnode down ${sorted.join(" ")}`,
   });
 }
