@@ -321,7 +321,8 @@ test("where Docker ran with its own rules, up ends them, names who runs, and kee
     const after = await box.run(["cat", "/etc/docker/daemon.json"]);
     assert.is(after.stdout, file.stdout);
     assert.match(await box.sh("iptables-save"), /:FORWARD DROP/);
-    assert.match(await box.sh("ip -o -4 addr show docker0"), /172\.17\.0\.1/);
+    assert.match(await box.sh("docker ps"), /runs/);
+    assert.match(await box.sh("iptables-save"), /DOCKER-ISOLATION/);
     assert.not.match(await box.sh("docker network ls; ip -o link; nft list tables"), /_dockercnet|berth/);
   } finally {
     await box.close();
