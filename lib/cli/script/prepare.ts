@@ -1,11 +1,11 @@
 // Copies a script, and the modules it imports by relative paths, to a private directory, with their imports of "zx"
 // and "berth" pointing at the built-in copies. An executable has no node_modules that a script could find.
 // Lines stay lines, so that a stack trace needs only its paths put right.
-import { createRequire } from "node:module";
 import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readText, writeText } from "../../host/files.ts";
 import { BerthError } from "../../log/error.ts";
+import { findPackage } from "./package.ts";
 import type { ScriptSource } from "./source.ts";
 
 /** Endings of modules that are copied; anything else a script imports is imported where it is. */
@@ -98,13 +98,8 @@ export async function prepareScript(source: ScriptSource, directory: string): Pr
       return pathToFileURL(text === null ? path : await copy(path, text, path)).href;
     }
     if (/^[a-z]+:/.test(specifier)) return null;
-    try {
-      // A package that lies beside the script, or a module of node's without its prefix.
-      const found = createRequire(from).resolve(specifier);
-      return found.startsWith("/") ? pathToFileURL(found).href : `node:${specifier}`;
-    } catch {
-      return undefined;
-    }
+    const found = await findPackage(specifier, from);
+    return found?.startsWith("/") ? pathToFileURL(found).href : found;
   };
 
   const target = await copy(source.path, source.text, source.shown);
