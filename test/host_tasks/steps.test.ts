@@ -27,6 +27,7 @@ const CONFIG: Config = {
     controlNet: { subnet: "172.16.0.0/12", address: "172.16.0.1", nat: true, routable: [] },
     kernel: { sysctls: { "net.core.rmem_max": "1048576" }, modules: ["dummy"] },
     watch: { resyncMs: 60_000 },
+    consent: { objects: [] },
   },
   lans: [],
   vnodes: [],
