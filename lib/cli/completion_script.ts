@@ -41,8 +41,8 @@ _berth() {
         ;;
     esac
   done
-  (( \${#described} )) && _describe berth described
-  [[ -n $more ]] && \${=more}
+  if (( \${#described} )); then _describe berth described; fi
+  if [[ -n $more ]]; then \${=more}; fi
 }
 if [[ \${funcstack[1]} == _berth ]]; then _berth "$@"; else compdef _berth berth; fi
 `;
