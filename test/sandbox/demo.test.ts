@@ -3,6 +3,7 @@
 // and a machine that is as it was. Starts the demonstration as a user does and reads what it says.
 import { execFileSync, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -20,18 +21,21 @@ function machine(): string {
 
 /** Runs the demonstration; `when` is called with each chunk it says. */
 function demo(when: (said: string, kill: (signal: NodeJS.Signals) => void) => void = () => {}) {
-  return new Promise<{ exit: number | null; said: string; pid: number }>((resolve, reject) => {
-    const child = spawn(process.execPath, ["run", "-A", DEMO], { stdio: ["ignore", "pipe", "pipe"] });
-    let said = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        said += text;
-        when(said, (signal) => void child.kill(signal));
-      });
-    }
-    child.on("error", reject);
-    child.on("close", (exit) => resolve({ exit, said, pid: child.pid! }));
-  });
+  return new Promise<{ exit: number | null; said: string; pid: number }>(
+    (resolve, reject) => {
+      const child = spawn(process.execPath, ["run", "-A", DEMO], { stdio: ["ignore", "pipe", "pipe"] });
+      let said = "";
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding("utf8").on("data", (text: string) => {
+          said += text;
+          // Not child.kill: Deno would tell the signal as the end, whatever exit code the program gave.
+          when(said, (signal) => void process.kill(child.pid!, signal));
+        });
+      }
+      child.on("error", reject);
+      child.on("close", (exit) => resolve({ exit, said, pid: child.pid! }));
+    },
+  );
 }
 
 /** Directories of throw-away vhosts that a process has left. */
