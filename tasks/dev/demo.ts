@@ -169,7 +169,7 @@ async function main(): Promise<number> {
     return failure === undefined ? 0 : 1;
   }).finally(() => {
     say(`\n${failure === undefined ? "Done" : paint.red("Failed")} in ${seconds()}`);
-    if (failure === undefined) say("Try it by hand: deno task sandbox --engine none --berth");
+    if (failure === undefined) say("Try it by hand: npx deno task sandbox --engine none --berth");
   });
 }
 

@@ -52,7 +52,7 @@ export function createStage(): Stage {
   };
   const passing = (line: string) => {
     if (!out.isTTY) return;
-    out.write(`\r\x1b[K${INDENT}${paint.dim(line.slice(0, (out.columns ?? 80) - INDENT.length - 1))}`);
+    out.write(`\r\x1b[K${INDENT}${paint.dim(line.slice(0, (out.columns || 80) - INDENT.length - 1))}`);
     passes = true;
   };
   const output = (line: string) => PROGRESS.test(line) ? passing(line) : write(`${INDENT}${line}`.trimEnd());
@@ -62,7 +62,7 @@ export function createStage(): Stage {
     text: (lines) => lines.split("\n").forEach((line) => write(`${INDENT}${line}`.trimEnd())),
     proves: (sentence) => write(`   ${paint.green("✓")} ${sentence}`),
     async build() {
-      write(`   ${paint.cyan("$")} ${paint.bold("deno task build")}`);
+      write(`   ${paint.cyan("$")} ${paint.bold("npx deno task build")}`);
       passing("building");
       const ran = await runHere([process.execPath, "run", "-A", BUILD], { deadlineMs: 180_000 });
       ran.output.trimEnd().split("\n").filter((line) => line !== "").forEach(output);
