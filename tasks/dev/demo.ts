@@ -14,7 +14,7 @@ import { openSandbox, type Sandbox } from "../../test/sandbox/harness.ts";
 import { distDirectory } from "./_bundle.ts";
 import { killAll } from "./_run.ts";
 import { type Direction, measure, type Measured, megabits } from "./demo/measure.ts";
-import { changedOutside, lookOutside } from "./demo/outside.ts";
+import { changedOutside, lookOutside, requireMachine } from "./demo/outside.ts";
 import { restarted } from "./demo/restart.ts";
 import { createStage } from "./demo/stage.ts";
 import { imageTar } from "./sandbox/layers.ts";
@@ -56,6 +56,7 @@ let box: Sandbox | undefined;
 /** The whole play, in order. */
 async function play(): Promise<void> {
   const image = await stage.step("The executable", async () => {
+    requireMachine();
     await stage.build();
     const tar = await imageTar(stage.text); // fetches the packages too, the first time
     stage.proves("dist/berth is one file, and all of berth that a vhost needs");

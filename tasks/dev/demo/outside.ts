@@ -1,7 +1,27 @@
-// What of the machine the demonstration must leave as it found it. Owns the looking; a difference is its caller's
-// to tell.
+// What the demonstration needs of the machine, and what it must leave as it found it. Owns the looking; what is
+// missing or differs is its caller's to tell.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import process from "node:process";
+
+/** Programs that a throw-away vhost is made with, and the Debian package of each. */
+const NEEDED: Readonly<Record<string, string>> = {
+  "ip": "iproute2",
+  "unshare": "util-linux",
+  "flock": "util-linux",
+  "apt-get": "apt",
+  "dpkg-deb": "dpkg",
+};
+
+/** Throws what keeps a throw-away vhost from being made here. @throws {Error} with the next step. */
+export function requireMachine(): void {
+  if (process.getuid?.() !== 0) throw new Error("A throw-away vhost needs root: run npm start as root");
+  const folders = (process.env.PATH ?? "").split(":").concat("/usr/sbin", "/sbin");
+  const lacks = Object.keys(NEEDED).filter((name) => !folders.some((path) => existsSync(`${path}/${name}`)));
+  if (lacks.length === 0) return;
+  const packages = [...new Set(lacks.map((name) => NEEDED[name]))].join(" ");
+  throw new Error(`Not on this machine: ${lacks.join(", ")}. Next: apt-get install ${packages}`);
+}
 
 /** One look at the machine: what was looked at, and how it was. */
 export type Outside = Readonly<Record<string, string>>;
