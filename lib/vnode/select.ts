@@ -12,7 +12,14 @@ export function selectSpecs(config: Config, names: readonly string[]): readonly 
   if (names.length === 0) return config.vnodes;
   const byName = new Map(config.vnodes.map((spec) => [spec.name, spec]));
   const unknown = names.filter((name) => !byName.has(name));
-  if (unknown.length > 0) throw unknownVnodes(unknown, [...byName.keys()], "the configuration");
+  if (unknown.length > 0) {
+    throw unknownVnodes(
+      unknown,
+      [...byName.keys()],
+      "There is no such vnode in the configuration",
+      "Declare it in /etc/berth/vnodes.d",
+    );
+  }
   return [...new Set(names)].map((name) => byName.get(name)!);
 }
 
@@ -20,24 +27,34 @@ export function selectSpecs(config: Config, names: readonly string[]): readonly 
 export function selectNames(known: readonly string[], names: readonly string[]): readonly string[] {
   if (names.length === 0) return known;
   const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0) throw unknownVnodes(unknown, known, "the records");
+  if (unknown.length > 0) {
+    throw unknownVnodes(
+      unknown,
+      known,
+      "No such vnode has been made on this vhost",
+      `berth vnode up ${unknown.join(" ")}`,
+    );
+  }
   return [...new Set(names)];
 }
 
-function unknownVnodes(unknown: readonly string[], known: readonly string[], where: string): BerthError {
+function unknownVnodes(
+  unknown: readonly string[],
+  known: readonly string[],
+  message: string,
+  next: string,
+): BerthError {
   return new BerthError({
     code: "usage",
     object: unknown.length === 1 ? `vnode ${unknown[0]}` : `vnodes ${unknown.join(", ")}`,
-    message: `There is no such vnode in ${where}`,
+    message,
     issues: unknown.map((name) => {
       const nearest = [...known].sort((a, b) => distance(a, name) - distance(b, name))[0];
       return {
         message: `No vnode "${name}"`,
-        ...(nearest !== undefined && distance(nearest, name) <= 3 && { next: `did you mean "${nearest}"?` }),
+        ...(nearest !== undefined && distance(nearest, name) <= 3 && { next: `Did you mean "${nearest}"?` }),
       };
     }),
-    next: known.length === 0
-      ? "declare vnodes in /etc/berth/vnodes.d"
-      : `known: ${known.slice(0, 20).join(", ")}`,
+    next: known.length === 0 ? next : `${next}; known are ${known.slice(0, 20).join(", ")}`,
   });
 }
