@@ -24,7 +24,7 @@ export interface Step {
   readonly resource: string;
   readonly verb: "create" | "update" | "replace" | "delete" | "restore";
   readonly why: string;
-  /** `ip -batch` on the host, forgiving: what is gone already is fine. */
+  /** Interfaces on the host to delete; what is gone already is fine. */
   readonly clear?: readonly string[];
   /** `ip -batch` on the host. */
   readonly host?: readonly string[];
@@ -89,7 +89,7 @@ function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
       verb: end === undefined ? "create" : "replace",
       why,
       // Deleting either end of a veth pair deletes both; an inside end without its host end cannot be.
-      clear: end === undefined ? [] : [`link del ${link.end}`],
+      clear: end === undefined ? [] : [link.end],
       host: hostLinkLines(wiring, link, String(life.pid), generation),
       ipv6: ipv6Names({ ...wiring, links: [link] }),
       inside: insideLinkLines(link),
@@ -160,7 +160,7 @@ function shapeSteps(wiring: Wiring, link: LinkWiring, seen: Seen, fresh: boolean
       resource: `${resource} ifb`,
       verb: stale ? "replace" : "create",
       why: stale ? `of another life ("${ifb.ifalias ?? ""}")` : "missing",
-      clear: stale ? [`link del ${link.ifb}`] : [],
+      clear: stale ? [link.ifb] : [],
       host: ifbLines(wiring, link, generationOf(seen.life)),
     });
   } else if (!ifb.flags.includes("UP")) {
@@ -220,7 +220,7 @@ function strayLinkSteps(wiring: Wiring, view: HostView): Step[] {
       resource: `link ${wiring.vnode}/${parseLinkAlias(link.ifalias)!.link}`,
       verb: "delete" as const,
       why: `"${link.ifname}" is not in the spec`,
-      clear: [`link del ${link.ifname}`],
+      clear: [link.ifname],
     }));
 }
 
@@ -266,9 +266,10 @@ export function staleControlLines(
   for (const element of view.control.allow) {
     const [port = "", mac = "", address = ""] = element.split(" ");
     if (!picks(port, mac, address)) continue;
-    lines.push(`delete element ${table} ${CONTROL_SETS.ports} ${controlElement(port, mac, address).nft}`);
-    if (view.control.names.has(port)) {
-      lines.push(`delete element ${table} ${CONTROL_SETS.names} { "${port}" }`);
+    // Added first: somebody else may have taken it away since the look, and deleting what is not there fails.
+    for (const verb of ["add", "delete"]) {
+      lines.push(`${verb} element ${table} ${CONTROL_SETS.ports} ${controlElement(port, mac, address).nft}`);
+      lines.push(`${verb} element ${table} ${CONTROL_SETS.names} { "${port}" }`);
     }
   }
   return lines;

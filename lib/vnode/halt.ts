@@ -7,6 +7,7 @@ import { ensureLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { resolvPath, VNODES_DIRECTORY } from "./paths.ts";
 import { forgetRecord, readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
+import { overStaleTask, startVnode } from "./start.ts";
 import { unwire } from "./wire.ts";
 import { wireRunning } from "./up.ts";
 
@@ -65,7 +66,7 @@ export async function boot(ground: Ground, names: readonly string[]): Promise<Ou
     if (ground.mode === "plan") return { vnode: record.name, changed: starts, did: starts ? ["boot"] : [] };
     const next = await want(ground.host, record, "up", ground.by) ?? record;
     await prepareGate(ground.host, next);
-    if (starts) await ground.docker.startContainer(record.containerId, { timeoutMs: 120_000 });
+    if (starts) await startVnode(ground.host, ground.docker, record.containerId);
     const steps = await wireRunning(ground, next);
     for (const one of steps) ground.onStep?.(one);
     return { vnode: record.name, changed: starts || steps.length > 0, did: starts ? ["booted"] : [] };
@@ -83,7 +84,11 @@ export async function reboot(
     ground.onStep?.({ resource: `vnode ${name}`, verb: "update", why: "reboot asked for" });
     if (ground.mode === "plan") return { vnode: name, changed: true, did: ["reboot"] };
     await want(ground.host, record, "up", ground.by);
-    await ground.docker.restartContainer(record.containerId, { graceSeconds, timeoutMs: 120_000 });
+    await overStaleTask(
+      ground.host,
+      record.containerId,
+      () => ground.docker.restartContainer(record.containerId, { graceSeconds, timeoutMs: 120_000 }),
+    );
     await wireRunning(ground, record);
     return { vnode: name, changed: true, did: ["rebooted"] };
   }, fails);

@@ -13,6 +13,7 @@ import { resolvPath } from "./paths.ts";
 import { preflight } from "./preflight.ts";
 import { readRecord, type VnodeRecord, want, writeRecord } from "./record.ts";
 import { resolvText } from "./resolv.ts";
+import { startVnode } from "./start.ts";
 import { unwire, wire } from "./wire.ts";
 import { lansOf, wiringOf } from "./wiring.ts";
 
@@ -93,7 +94,7 @@ async function upOne(
   await want(ground.host, next, "up", ground.by);
   if (!container.state.running) {
     step("update", "not running");
-    await ground.docker.startContainer(container.id, { timeoutMs: 120_000, signal: ground.signal });
+    await startVnode(ground.host, ground.docker, container.id, ground.signal);
   }
   const steps = await wireRunning(ground, next);
   for (const one of steps) ground.onStep?.(one);

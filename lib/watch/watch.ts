@@ -10,6 +10,7 @@ import { lan } from "../vnode/lan.ts";
 import { lansOfRecords } from "../vnode/lans.ts";
 import { LABEL_VNODE } from "../vnode/names.ts";
 import { readRecord, readRecords } from "../vnode/record.ts";
+import { startVnode } from "../vnode/start.ts";
 import { readHostView } from "../vnode/view.ts";
 import { preparedContainers, prepareGate } from "../gate/prepare.ts";
 import { collectOrphans } from "./orphans.ts";
@@ -139,7 +140,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     }
     for (const spec of record.lans) await options.ensure(lan(spec));
     await prepareGate(host, record);
-    if (await docker.startContainer(record.containerId, { timeoutMs: 120_000 })) {
+    if (await startVnode(host, docker, record.containerId)) {
       log.info("Booted", { vnode });
     }
     wiring.add(vnode);
