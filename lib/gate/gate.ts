@@ -67,7 +67,11 @@ async function wireStart(host: Host, call: GateCall): Promise<void> {
       next: `docker start ${call.vnode}`,
     });
   }
-  const wired = await wire(host, wiringOf(record.spec), life, { locked: true, hostsPath: record.hostsPath });
+  const wired = await wire(host, wiringOf(record.spec), life, {
+    locked: true,
+    hostsPath: record.hostsPath,
+    readBack: false,
+  });
   if (wired.generation !== generationOf(life)) {
     throw new BerthError({
       code: "command-failed",
@@ -85,6 +89,7 @@ async function failStart(host: Host, call: GateCall, error: unknown): Promise<vo
     await work().catch((cause) => reasons.push(`${what}: ${String(cause)}`));
   };
   const life = await lifeOf(host, call.id, call.pid).catch(() => null);
+  const record = await readRecord(host, call.vnode).catch(() => null);
   await attempt(
     "cannot kill the created init",
     () =>
@@ -96,7 +101,13 @@ async function failStart(host: Host, call: GateCall, error: unknown): Promise<vo
   );
   await attempt(
     "cannot take its wiring away",
-    () => unwire(host, call.vnode, { locked: true, ...(life !== null && { force: generationOf(life) }) }),
+    () =>
+      unwire(host, call.vnode, {
+        locked: true,
+        // The script may have registered it already.
+        control: record?.spec.control,
+        ...(life !== null && { force: generationOf(life) }),
+      }),
   );
   // Last, because containerd shows the last line of level error.
   await tell(host, call, reasons.join("; "));

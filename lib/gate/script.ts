@@ -3,7 +3,7 @@
 // is something to explain or to mend. facts: dockerd calls `runc --root R --log L … start ID` when Docker's own
 // interface stands in the container's namespace and its process still waits.
 import { CONTROL_SETS, CONTROL_TABLE } from "../resource/firewall.ts";
-import { CONTROL_NETWORK, LABEL_VNODE } from "../vnode/names.ts";
+import { CONTROL_NETWORK, DOOMED_GROUP, LABEL_VNODE } from "../vnode/names.ts";
 import { GATE_DIRECTORY, RUN_DIRECTORY } from "../vnode/paths.ts";
 import { HOSTS_BEGIN } from "../vnode/wiring.ts";
 
@@ -78,7 +78,11 @@ tell() {
   printf 'berth: %s\\n' "$1" >&2
 }
 
+# The pid of the created init. containerd notes it beside the log; the runtime's state costs a process to read.
 init() {
+  pid=
+  case $log in */"$id"/*) read -r pid 2>/dev/null <"\${log%/*}/init.pid" || : ;; esac
+  case $pid in ''|*[!0-9]*) ;; *) return ;; esac
   pid=$(sed -n 's/.*"init_process_pid":\\([0-9]*\\).*/\\1/p' "$root/$id/state.json" 2>/dev/null)
 }
 
@@ -100,13 +104,22 @@ bury() {
   sleep 0.05
 }
 
-# Takes away what this start made, without berth: only interfaces that carry the mark of this life.
+# Takes away what this start made, without berth: only interfaces that carry the mark of this life, and its port.
 sweep() {
-  while read -r end; do
-    alias=
-    [ ! -e "/sys/class/net/$end" ] || read -r alias <"/sys/class/net/$end/ifalias" || :
-    case $alias in berth:*:g=$generation) printf 'link del %s\\n' "$end" ;; esac
-  done <"$dir/ends" | ip -force -batch - >/dev/null 2>&1
+  {
+    while read -r end; do
+      alias=
+      [ ! -e "/sys/class/net/$end" ] || read -r alias <"/sys/class/net/$end/ifalias" || :
+      case $alias in berth:*:g=$generation) printf 'link set dev %s group ${DOOMED_GROUP}\\n' "$end" ;; esac
+    done <"$dir/ends"
+    echo "link del group ${DOOMED_GROUP}"
+  } | ip -force -batch - >/dev/null 2>&1
+  [ -z "$port" ] || {
+    elements=
+    element add "$port"
+    element delete "$port"
+    printf '%s' "$elements" | nft -f - >/dev/null 2>&1
+  }
 }
 
 if ! read -r vnode 2>/dev/null <"$dir/vnode"; then
@@ -117,7 +130,10 @@ if ! read -r vnode 2>/dev/null <"$dir/vnode"; then
 fi
 [ "$sub" = start ] || fail "vnode $vnode cannot be restored from a checkpoint: its wiring belongs to one life; start it instead"
 
+case $vnode in ''|*[!a-z0-9-]*) fail "the name in $dir/vnode is none of a vnode: berth vnode up NAME writes it again" ;; esac
 [ -d "$run/life" ] && [ -d "$run/lock" ] || mkdir -p "$run/life" "$run/lock"
+# A shell ends at once when "exec" cannot open a file, and the created init would be left.
+true >>"$run/lock/vnode-$vnode" || fail "cannot open $run/lock/vnode-$vnode: look at df and mount, then start again"
 exec 9>>"$run/lock/vnode-$vnode"
 flock -w ${LOCK_SECONDS} 9 || fail "vnode $vnode is locked by another command for more than ${LOCK_SECONDS} s: look at it with berth status, then start again"
 
@@ -126,56 +142,71 @@ init
 read -r stat 2>/dev/null <"/proc/\${pid:-0}/stat" || stat=
 field20 \${stat##*) }
 read -r boot </proc/sys/kernel/random/boot_id
-generation=$(printf '%.12s.%s.%s.%.8s' "$id" "$pid" "$start" "$boot")
+generation=\${id%"\${id#????????????}"}.$pid.$start.\${boot%"\${boot#????????}"}
 netns=/proc/$pid/ns/net
 
+# The elements of a control port: $1 is add or delete, $2 the port.
 element() {
-  printf '%s element ${table} ${CONTROL_SETS.ports} { "%s" . %s . %s }\\n%s element ${table} ${CONTROL_SETS.names} { "%s" }\\n' \\
-    "$1" "$2" "$mac" "$address" "$1" "$2"
+  elements="$elements$1 element ${table} ${CONTROL_SETS.ports} { \\"$2\\" . $mac . $address }
+$1 element ${table} ${CONTROL_SETS.names} { \\"$2\\" }
+"
 }
 
-# The good path: nothing but the batches. Any doubt ends it, and berth itself looks at the matter.
+# The good path: nothing but the batches, two at a time. Any doubt ends it, and berth itself looks at the matter.
 quick() {
-  [ -n "$pid" ] && [ -n "$start" ] || return 1
+  [ -n "$pid" ] && [ -n "$start" ] && [ -r "$dir/host.ip" ] || return 1
   read -r mac address <"$dir/control" && read -r hosts <"$dir/hosts.path" || return 1
-  read -r past old 2>/dev/null <"$run/life/$vnode" || old=
+  if [ -s "$dir/hosts" ]; then
+    while read -r line; do [ "$line" != "${HOSTS_BEGIN}" ] || return 1; done <"$hosts" || return 1
+  fi
+  # What an earlier life left goes first. All at once: one by one, the kernel waits some 20 ms for each.
   stale=
   while read -r end; do
     [ -e "/sys/class/net/$end" ] || continue
     read -r alias <"/sys/class/net/$end/ifalias" || return 1
-    case $alias in berth:v=$vnode:*) stale="\${stale}link del $end
+    case $alias in berth:v=$vnode:*) stale="\${stale}link set dev $end group ${DOOMED_GROUP}
 " ;; *) return 1 ;; esac
   done <"$dir/ends"
-  [ -z "$stale" ] || printf '%s' "$stale" | ip -force -batch - || return 1
-  sed "s/@PID@/$pid/g; s/@GEN@/$generation/g" "$dir/host.ip" | ip -batch - || return 1
-  [ ! -s "$dir/tc" ] || { tc -batch "$dir/tc" & tc=$!; }
-  inside=$(nsenter --net="$netns" sh -c '
-    while read -r name; do echo 0 >"/proc/sys/net/ipv6/conf/$name/disable_ipv6" || exit 1; done <"$1/ipv6"
-    ip -o link show dev eth0 || exit 1
-    [ ! -s "$1/inside.ip" ] || exec ip -batch "$1/inside.ip"' sh "$dir") && made=0 || made=1
-  [ -z "$tc" ] || wait "$tc" || return 1
-  [ "$made" = 0 ] || return 1
-  case $inside in *"link/ether $mac "*) ;; *) return 1 ;; esac
-  index=\${inside#*@if} index=\${index%%:*} port=
+  # What could not be deleted fails the next batch.
+  [ -z "$stale" ] || printf '%slink del group ${DOOMED_GROUP}\\n' "$stale" | ip -force -batch - || :
+  sed "s/@PID@/$pid/g; s/@GEN@/$generation/g" "$dir/host.ip" | ip -batch - &
+  links=$!
+  # Docker's own interface: its MAC, and by its peer's index the control port, which is let through the firewall.
+  eth0=$(nsenter --net="$netns" ip -o link show dev eth0) || return 1
+  case $eth0 in *"link/ether $mac "*) ;; *) return 1 ;; esac
+  index=\${eth0#*@if} index=\${index%%:*}
   for end in /sys/class/net/${CONTROL_NETWORK}/brif/*; do
     read -r found <"/sys/class/net/\${end##*/}/ifindex" || continue
-    [ "$found" != "$index" ] || port=\${end##*/}
+    [ "$found" != "$index" ] || { port=\${end##*/}; break; }
   done
   [ -n "$port" ] || return 1
-  {
-    # What an earlier life left: added first, so that deleting it cannot fail.
-    [ -z "$old" ] || [ "$old" = "$port" ] || for verb in add delete; do element "$verb" "$old"; done
-    element add "$port"
-  } | nft -f - || return 1
-  if [ -s "$dir/hosts" ]; then
-    while read -r line; do [ "$line" != "${HOSTS_BEGIN}" ] || return 1; done <"$hosts"
-    cat "$dir/hosts" >>"$hosts" || return 1
+  read -r past old 2>/dev/null <"$run/life/$vnode" || old=
+  elements=
+  # What an earlier life left: added first, so that deleting it cannot fail.
+  [ -z "$old" ] || [ "$old" = "$port" ] || { element add "$old"; element delete "$old"; }
+  element add "$port"
+  nft -f - <<NFT || return 1
+$elements
+NFT
+  wait "$links" || return 1
+  [ ! -s "$dir/tc" ] || { tc -batch "$dir/tc" & tc=$!; }
+  if [ -s "$dir/ipv6" ]; then
+    nsenter --net="$netns" sh -c '
+      while read -r name; do echo 0 >"/proc/sys/net/ipv6/conf/$name/disable_ipv6" || exit 1; done <"$1/ipv6"
+      [ ! -s "$1/inside.ip" ] || exec ip -batch "$1/inside.ip"' sh "$dir" || return 1
+  elif [ -s "$dir/inside.ip" ]; then
+    nsenter --net="$netns" ip -batch "$dir/inside.ip" || return 1
   fi
+  [ ! -s "$dir/hosts" ] ||
+    while IFS= read -r line; do printf '%s\\n' "$line"; done <"$dir/hosts" >>"$hosts" || return 1
+  [ -z "$tc" ] || wait "$tc" || return 1
   printf '%s %s\\n' "$generation" "$port" >"$run/life/$vnode"
 }
 
-tc=
+tc= port= old=
 if ! quick >/dev/null 2>&1 </dev/null; then
+  # What still runs must not change anything once berth looks.
+  wait
   (cd / && exec env -i PATH="$PATH" LC_ALL=C timeout -s KILL ${options.berthSeconds ?? BERTH_SECONDS} \\
     "$berth" gate --id "$id" --root "$root" --log "$log" --real "$real" --vnode "$vnode" --pid "\${pid:-0}") </dev/null >/dev/null 2>&1
   code=$?

@@ -193,16 +193,28 @@ const RULES: Readonly<Record<string, Rule>> = {
 /** The programs a look may run, sorted. */
 export const LOOK_PROGRAMS: readonly string[] = Object.keys(RULES).sort();
 
+/**
+ * A batch of which every line only shows: the one look that is given input, so that many devices cost one process.
+ * A line is matched as a whole; nothing in it can quote, comment, continue or end it.
+ */
+const SHOWING_BATCH = ["tc", "-j", "-batch", "-"];
+const SHOWING_LINES = /^(filter show dev [A-Za-z0-9_.-]+ parent ffff:\n)+$/;
+
 /** Namespaces a look may enter: by process or by name, never a path made up of something else. */
 const NETNS = /^\/(proc\/(\d+|self)\/ns\/net|(var\/)?run\/netns\/[A-Za-z0-9_.-]+)$/;
 
 /** Why a look must not run this command, or null where it may. */
 export function refusal(command: Command): string | null {
   const [program, ...args] = command.argv;
-  if (command.input !== undefined) return "a look gives no input";
   if (Object.keys(command.env ?? {}).length > 0) return "a look sets no variables";
   if (command.netns !== undefined && !NETNS.test(command.netns)) {
     return `"${command.netns}" is not a network namespace`;
+  }
+  if (command.input !== undefined) {
+    const isBatch = command.argv.length === SHOWING_BATCH.length &&
+      command.argv.every((word, at) => word === SHOWING_BATCH[at]);
+    if (!isBatch) return "a look gives no input";
+    return SHOWING_LINES.test(command.input) ? null : "a line of its batch is more than a show";
   }
   if (program === undefined || !Object.hasOwn(RULES, program)) {
     return `"${program ?? ""}" is not a program to look with`;

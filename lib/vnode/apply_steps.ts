@@ -1,35 +1,38 @@
-// Runs steps: one process per tool and phase, whatever their number. Order: clear what is stale, host links,
-// IPv6 inside, addresses and routes inside, shaping, control elements.
+// Runs steps: one process per tool and phase, whatever their number. Order: clear what is stale; host links and
+// control elements; IPv6, addresses and routes inside, and shaping.
 import type { Command, Host, Output } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { Step } from "./difference.ts";
+import { DOOMED_GROUP } from "./names.ts";
 
 /** IPv6 back on, per interface: dockerd switches it off in a container's namespace. Names come as arguments. */
-const IPV6_ON = 'for name; do echo 0 >"/proc/sys/net/ipv6/conf/$name/disable_ipv6" || exit 1; done';
+const IPV6_ON =
+  'for name; do echo 0 >"/proc/sys/net/ipv6/conf/$name/disable_ipv6" || exit 1; done; exec ip -batch -';
 
-/** The commands that steps come down to, in order. `pid` is the vnode's init: its namespace is entered for "inside". */
-export function commandsOf(steps: readonly Step[], pid: number | null): Command[] {
-  const lines = (key: "clear" | "host" | "inside" | "tc" | "nft") => steps.flatMap((step) => step[key] ?? []);
-  const input = (all: readonly string[]) => all.join("\n") + "\n";
-  const [clear, host, inside, tc, nft] = (["clear", "host", "inside", "tc", "nft"] as const).map(lines) as [
-    string[],
-    string[],
-    string[],
-    string[],
-    string[],
-  ];
-  const ipv6 = steps.flatMap((step) => step.ipv6 ?? []);
-  const netns = pid === null ? undefined : `/proc/${pid}/ns/net`;
+/**
+ * The commands that steps come down to, in rounds: those of a round touch different things and run at once.
+ * `pid` is the vnode's init: its namespace is entered for "inside".
+ */
+export function commandsOf(steps: readonly Step[], pid: number | null): Command[][] {
+  const lines = (key: "clear" | "host" | "ipv6" | "inside" | "tc" | "nft") =>
+    steps.flatMap((step) => step[key] ?? []);
+  const batch = (argv: readonly string[], all: readonly string[], more: Partial<Command> = {}): Command[] =>
+    all.length === 0 ? [] : [{ argv, input: all.join("\n") + "\n", ...more }];
+  const [clear, ipv6, inside] = [lines("clear"), lines("ipv6"), lines("inside")];
+  const doomed = clear.map((name) => `link set dev ${name} group ${DOOMED_GROUP}`);
+  const enter = ipv6.length === 0 ? ["ip", "-batch", "-"] : ["sh", "-c", IPV6_ON, "sh", ...ipv6];
   return [
     // -force goes on after an error: an interface that has gone since the look is what we wanted.
-    ...(clear.length === 0
-      ? []
-      : [{ argv: ["ip", "-force", "-batch", "-"], input: input(clear), okExit: [0, 1, 2] }]),
-    ...(host.length === 0 ? [] : [{ argv: ["ip", "-batch", "-"], input: input(host) }]),
-    ...(ipv6.length === 0 ? [] : [{ argv: ["sh", "-c", IPV6_ON, "sh", ...ipv6], netns }]),
-    ...(inside.length === 0 ? [] : [{ argv: ["ip", "-batch", "-"], input: input(inside), netns }]),
-    ...(tc.length === 0 ? [] : [{ argv: ["tc", "-batch", "-"], input: input(tc) }]),
-    ...(nft.length === 0 ? [] : [{ argv: ["nft", "-f", "-"], input: input(nft) }]),
+    batch(
+      ["ip", "-force", "-batch", "-"],
+      clear.length === 0 ? [] : [...doomed, `link del group ${DOOMED_GROUP}`],
+      { okExit: [0, 1, 2] },
+    ),
+    [...batch(["ip", "-batch", "-"], lines("host")), ...batch(["nft", "-f", "-"], lines("nft"))],
+    [
+      ...batch(enter, inside, { netns: pid === null ? undefined : `/proc/${pid}/ns/net` }),
+      ...batch(["tc", "-batch", "-"], lines("tc")),
+    ],
   ];
 }
 
@@ -44,12 +47,12 @@ export async function applySteps(
   steps: readonly Step[],
   pid: number | null,
 ): Promise<void> {
-  for (const command of commandsOf(steps, pid)) {
-    try {
-      await host.exec(command);
-    } catch (error) {
-      throw explain(vnode, command, error);
-    }
+  for (const round of commandsOf(steps, pid)) {
+    // All of a round end before an error is told: nothing may go on changing things behind a caller's back.
+    const ended = await Promise.allSettled(round.map((command) => host.exec(command)));
+    ended.forEach((one, at) => {
+      if (one.status === "rejected") throw explain(vnode, round[at]!, one.reason);
+    });
   }
 }
 

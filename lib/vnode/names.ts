@@ -8,6 +8,11 @@ export const HOST_END_PREFIX = "bve-";
 export const IFB_PREFIX = "bif-";
 /** The bridge of a lan. */
 export const BRIDGE_PREFIX = "bbr-";
+/**
+ * The interface group that host ends and ifbs are put into to be deleted all at once, "bert" as a number: deleted
+ * one by one, the kernel waits some 20 ms for each (200 ifbs: 3.8 s, as a group 57 ms, measured).
+ */
+export const DOOMED_GROUP = 0x62657274;
 /** Docker's network for control traffic, and the bridge behind it. Sorts before all others. */
 export const CONTROL_NETWORK = "_dockercnet";
 /** The container label that says "a vnode of berth's", with its name. */

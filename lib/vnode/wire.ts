@@ -29,6 +29,8 @@ export interface WireOptions {
   readonly view?: HostView;
   /** The container's hosts file. */
   readonly hostsPath?: string;
+  /** Looks again at what was done. The gate does not: the watch looks right after the start. @default {true} */
+  readonly readBack?: boolean;
   /** Only tell. @default {false} */
   readonly plan?: boolean;
 }
@@ -64,12 +66,12 @@ export async function wire(
     if ((await startTimeOf(host, life.pid)) !== life.startTime) {
       return { steps: [], changed: false, generation: null };
     }
-    const seen = await see(host, wiring, life, await readHostView(host));
+    const seen = await see(host, wiring, life, readHostView(host));
     requireGround(wiring, seen);
     const steps = stepsOf(wiring, seen);
     await applySteps(host, wiring.vnode, steps, life.pid);
     if (!seen.settled) await writeHosts(host, wiring, options.hostsPath);
-    if (steps.length > 0) await readBack(host, wiring, life, seen.settled);
+    if (steps.length > 0 && options.readBack !== false) await readBack(host, wiring, life, seen.settled);
     if (!seen.settled || steps.some((step) => step.resource.startsWith("control"))) {
       await host.makeDirectory(`${RUN_DIRECTORY}/life`, { mode: 0o700 });
       await host.writeText(lifePath(wiring.vnode), `${generationOf(life)} ${seen.port ?? "-"}\n`, {
@@ -125,7 +127,7 @@ async function endSteps(
       resource: `link ${vnode}/${mark.link}`,
       verb: "delete",
       why: "its life is over",
-      clear: [`link del ${link.ifname}`],
+      clear: [link.ifname],
     });
   }
   const settled = await readLife(look, vnode);
@@ -167,12 +169,20 @@ async function withLock<T>(
 }
 
 /** Looks at what one vnode needs beyond the host's view: inside only when this life is not settled yet. */
-async function see(look: Look, wiring: Wiring, life: Life, view: HostView): Promise<Seen> {
+async function see(
+  look: Look,
+  wiring: Wiring,
+  life: Life,
+  viewing: HostView | Promise<HostView>,
+): Promise<Seen> {
   const last = await readLife(look, wiring.vnode);
   const settled = last !== null && last.generation === generationOf(life);
+  const enter = () => readInside(look, life.pid);
+  const [view, entered] = await Promise.all([viewing, settled ? null : enter()]);
   const known = settled ? view.links.get(last.port) : undefined;
   const portStands = known?.master === CONTROL_NETWORK;
-  const inside = settled && portStands ? null : await readInside(look, life.pid);
+  const redirecting = readRedirects(look, wiring, view);
+  const [redirected, inside] = await Promise.all([redirecting, portStands ? entered : entered ?? enter()]);
   const control = inside?.get(CONTROL_INSIDE);
   const port = portStands
     ? known!.ifname
@@ -185,8 +195,14 @@ async function see(look: Look, wiring: Wiring, life: Life, view: HostView): Prom
     settled,
     inside: settled ? null : inside,
     port,
-    redirected: await readRedirects(look, wiring, view),
+    redirected,
   };
+}
+
+/** A filter as `tc -j filter show` prints it; only what is read. */
+interface FoundFilter {
+  readonly protocol?: string;
+  readonly options?: { readonly actions?: readonly { readonly kind: string; readonly to_dev?: string }[] };
 }
 
 /** Devices of this vnode whose redirect leads to their ifb: one `tc -batch` of shows for all. */
@@ -194,25 +210,22 @@ async function readRedirects(look: Look, wiring: Wiring, view: HostView): Promis
   const shaped = wiring.links.filter((link) =>
     link.ifb !== null && (view.qdiscs.get(link.end) ?? []).some((qdisc) => qdisc.kind === "ingress")
   );
-  const found = new Set<string>();
-  await Promise.all(shaped.map(async (link) => {
-    const output = await look.query({
-      argv: ["tc", "-j", "filter", "show", "dev", link.end, "parent", "ffff:"],
-      okExit: [0, 1, 2],
-    });
-    const filters = parseJson<
-      { protocol?: string; options?: { actions?: { kind: string; to_dev?: string }[] } }[]
-    >(
-      output.stdout,
-      "tc filter show",
-    );
-    const leads = filters.some((filter) =>
-      filter.protocol === "all" &&
-      filter.options?.actions?.some((action) => action.kind === "mirred" && action.to_dev === link.ifb)
-    );
-    if (leads) found.add(link.end);
-  }));
-  return found;
+  if (shaped.length === 0) return new Set();
+  const output = await look.query({
+    argv: ["tc", "-j", "-batch", "-"],
+    input: shaped.map((link) => `filter show dev ${link.end} parent ffff:\n`).join(""),
+    okExit: [0, 1, 2],
+  });
+  // A line for each show, in order. It stops at a device that has gone meanwhile: those after it count as not led.
+  const answers = output.stdout.trim().split("\n");
+  return new Set(
+    shaped.filter((link, at) =>
+      parseJson<FoundFilter[]>(answers[at] ?? "", "tc filter show").some((filter) =>
+        filter.protocol === "all" &&
+        filter.options?.actions?.some((action) => action.kind === "mirred" && action.to_dev === link.ifb)
+      )
+    ).map((link) => link.end),
+  );
 }
 
 /** Whether an interface of the right name carries our mark, or is ours without it yet: made, and then we were killed. */
@@ -280,7 +293,7 @@ async function writeHosts(host: Host, wiring: Wiring, path: string | undefined):
 
 /** Looks again: what is left is what the kernel did not take. */
 async function readBack(look: Look, wiring: Wiring, life: Life, settled: boolean): Promise<void> {
-  const seen = await see(look, wiring, life, await readHostView(look));
+  const seen = await see(look, wiring, life, readHostView(look));
   // Routes are "replace": they either took or failed, and are not read back.
   const left = stepsOf(wiring, { ...seen, settled }).filter((step) => !step.resource.startsWith("routes"));
   if (left.length === 0) return;

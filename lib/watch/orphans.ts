@@ -26,7 +26,7 @@ export async function orphanSteps(
       resource: `link ${mark.vnode}/${mark.link}`,
       verb: "delete",
       why: "its vnode has no record",
-      clear: [`link del ${link.ifname}`],
+      clear: [link.ifname],
     });
   }
   const gone = new Set<string>();

@@ -95,7 +95,7 @@ export const FORBIDDEN: readonly Command[] = [
     "ip tuntap add mode tap",
     "ip -rc 1 link",
   ],
-  // tc, bridge
+  // tc, bridge; a batch needs its input: test/host/allow.test.ts
   ...["tc qdisc add dev lo root tbf", "tc qdisc del dev lo root", "tc -b /tmp/x", "tc -batch -", "tc qdisc"],
   ...["tc filter replace dev lo", "tc exec bpf", "tc actions flush action gact", "tc -force qdisc show"],
   ...["bridge fdb add 02:00:00:00:00:01 dev lo", "bridge vlan del vid 1 dev lo", "bridge -b /tmp/x"],
