@@ -3,6 +3,7 @@
 import { batchTool } from "../host/batch.ts";
 import type { Host } from "../host/types.ts";
 import { BerthError, type Issue } from "../log/error.ts";
+import { startDaemon } from "./daemon.ts";
 import { mergedSteps, type Step } from "./merge.ts";
 import type { Change, Op } from "./types.ts";
 
@@ -12,6 +13,7 @@ export async function applyOp(host: Host, op: Op, signal?: AbortSignal | null): 
   else if ("write" in op) await host.writeText(op.write, op.text, modeOf(op));
   else if ("directory" in op) await host.makeDirectory(op.directory, modeOf(op));
   else if ("remove" in op) await host.remove(op.remove);
+  else if ("daemon" in op) await startDaemon(host, op.daemon, signal);
   else await host.engineCall(op.engine);
 }
 

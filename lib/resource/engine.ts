@@ -2,7 +2,7 @@
 // file needs a start, a reload (SIGHUP) or a restart is decided here; how an init system is told, in engine_service.ts.
 // What the keys are is the host tasks' business.
 import { BerthError } from "../log/error.ts";
-import type { AnyResource } from "./ensure.ts";
+import { docker0Back, docker0Differs, docker0Former, type Docker0Prior } from "./docker0.ts";
 import {
   DAEMON_JSON,
   EMPTY,
@@ -14,11 +14,13 @@ import {
   PROGRAMS,
 } from "./engine_look.ts";
 import { clashingFlags, serviceOps } from "./engine_service.ts";
+import type { JsonFilePrior, JsonFileState } from "./kinds/json_file.ts";
 import type { Change, Op, Resource } from "./types.ts";
 
 export { DAEMON_JSON, type EngineState } from "./engine_look.ts";
 
 const CANDIDATE = "/run/berth/daemon.json.candidate";
+const FORGET_LOADED: Op = { remove: LOADED_PATH };
 
 /** Keys that dockerd takes over on SIGHUP (moby: daemon/reload.go and its unix part). */
 const RELOADABLE: ReadonlySet<string> = new Set([
@@ -57,21 +59,20 @@ const NETWORK_KEYS: ReadonlySet<string> = new Set([
 
 /** What the journal keeps. */
 export interface EnginePrior {
-  readonly file: unknown;
+  readonly file: JsonFilePrior;
   readonly running: boolean;
-  readonly docker0: boolean;
+  readonly docker0: Docker0Prior;
 }
 
 /** What is wanted of the engine. */
 export interface EngineWish {
   /** The resource of daemon.json (a merge by key). */
-  readonly file: AnyResource;
+  readonly file: Resource<JsonFileState, JsonFilePrior>;
   /** The keys berth sets, to find clashing flags. */
   readonly keys: readonly string[];
+  /** The address that berth gives docker0, if any. */
+  readonly bip?: string;
 }
-
-/** It may also be gone already. */
-const DELETE_DOCKER0: Op = { run: { argv: ["ip", "link", "delete", "docker0"], okExit: [0, 1] } };
 
 /**
  * The engine runs, and runs with the file as wanted.
@@ -91,24 +92,58 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
       const changes = file.diff(state.file);
       const clash = clashingFlags(state.flags, wish.keys);
       if (clash.length > 0) throw clashError(clash);
-      return [...fileChanges(state, changes), ...serviceChange(state, changes)];
+      const wanted = changes.length > 0 ? parseJson(writtenText(changes)) : parseJson(state.text);
+      const moved = state.instance === null ? null : docker0Differs(state.docker0, wanted.bip);
+      return [
+        ...fileChanges(state, changes),
+        ...serviceChange(state, changes, { wanted, moved }),
+      ];
     },
     prior: (found) => ({
       file: file.prior(found?.file ?? null),
       running: found?.instance != null,
-      docker0: found?.docker0 ?? false,
+      docker0: { addresses: found?.docker0 ?? null, ours: wish.bip === undefined ? [] : [wish.bip] },
     }),
     mergePriors: (first, later) => ({
       ...first,
       file: file.mergePriors?.(first.file, later.file) ?? first.file,
+      docker0: { ...first.docker0, ours: [...first.docker0.ours, ...later.docker0.ours] },
     }),
     revert(prior, found) {
       const state = found ?? EMPTY;
-      const changes = file.revert(prior.file, state.file);
-      if (prior.running) return [...fileChanges(state, changes), ...serviceChange(state, changes)];
-      return [...stopChange(state, prior), ...changes];
+      const changes = file.revert(passingIsOurs(prior), state.file);
+      if (!prior.running) return [...stopChange(state, prior), ...changes];
+      const wanted = changes.length > 0 ? parseJson(writtenText(changes)) : parseJson(state.text);
+      // Where the file says it, the daemon moves docker0 by itself.
+      const bip = wanted.bip === undefined ? docker0Former(prior.docker0, state.docker0) : null;
+      const service = bip === null ? { wanted, moved: null } : {
+        wanted,
+        moved: "docker0 was moved by berth",
+        passing: passingFile(state, changes, { ...wanted, bip }),
+      };
+      return [...fileChanges(state, changes), ...serviceChange(state, changes, service)];
     },
   };
+}
+
+/** A "bip" with docker0's former address is a passing one of our own undo, left by a crash. */
+function passingIsOurs({ file, docker0 }: EnginePrior): JsonFilePrior {
+  const former = docker0.addresses?.[0];
+  if (former === undefined) return file;
+  const keys = file.keys.map((key) =>
+    key.path.join() === "bip" && key.value === undefined ? { ...key, ours: [...key.ours, former] } : key
+  );
+  return { ...file, keys };
+}
+
+/** The file with which the daemon is restarted once, to move docker0 back; then the file as it shall stay. */
+function passingFile(state: EngineState, changes: readonly Change[], once: Json): readonly [Op, Op] {
+  const last = changes.flatMap((change) => change.do)
+    .findLast((op) => "write" in op ? op.write === DAEMON_JSON : "remove" in op && op.remove === DAEMON_JSON);
+  const asFound: Op = state.text === null
+    ? { remove: DAEMON_JSON }
+    : { write: DAEMON_JSON, text: state.text, mode: state.file?.file?.mode ?? 0o644 };
+  return [{ write: DAEMON_JSON, text: `${JSON.stringify(once, null, 2)}\n` }, last ?? asFound];
 }
 
 /** The file's own changes, with a record of what is loaded now and a trial of the new text before them. */
@@ -138,28 +173,48 @@ function writtenText(changes: readonly Change[]): string | null {
   return last !== undefined && "write" in last ? last.text : null;
 }
 
-function serviceChange(state: EngineState, changes: readonly Change[]): readonly Change[] {
-  const program = state.program ?? PROGRAMS[0]!;
-  const service = serviceOps(state.init, program, state.flags);
-  const one = (verb: Change["verb"], why: string, risk: Change["risk"], ops: readonly Op[]): Change[] => [{
-    resource: "engine docker",
-    verb,
-    why,
-    risk,
-    do: [...ops, { remove: LOADED_PATH }],
-    undo: [],
-  }];
+/** What the daemon shall have loaded; why docker0 has to move; the files before and after a restart that moves it. */
+interface ServiceWish {
+  readonly wanted: Json;
+  readonly moved: string | null;
+  readonly passing?: readonly [Op, Op];
+}
+
+function serviceChange(
+  state: EngineState,
+  changes: readonly Change[],
+  { wanted, moved, passing }: ServiceWish,
+): readonly Change[] {
+  const service = serviceOps(state.init, state.program ?? PROGRAMS[0]!, state.flags);
+  // What does not start, or not with the new file, must not cost the operator the file he had, nor his engine.
+  const formerFile = changes.flatMap((change) => change.undo);
+  const one = (
+    verb: Change["verb"],
+    why: string,
+    risk: Change["risk"],
+    ops: readonly Op[],
+    undo: readonly Op[],
+  ): Change[] => [{ resource: "engine docker", verb, why, risk, do: [...ops, FORGET_LOADED], undo }];
   if (state.instance === null) {
     const stale: Op[] = state.stale.map((path) => ({ remove: path }));
-    return one("create", "not running", "safe", [...stale, ...service.start]);
+    const undo = [...service.stop, ...formerFile];
+    return one("create", "not running", "safe", [...stale, ...around(passing, service.start)], undo);
   }
-  const wanted = changes.length > 0 ? parseJson(writtenText(changes)) : parseJson(state.text);
-  const need = engineNeed(state.loaded, wanted);
-  if (need.how === "none") return [];
+  // Without "bip" docker0 is right wherever it is.
+  const isThere = wanted.bip === undefined && state.docker0?.includes(String(state.loaded.bip));
+  const need = engineNeed(isThere ? { ...state.loaded, bip: undefined } : state.loaded, wanted);
+  if (need.how === "none" && moved === null) return [];
   const keys = need.keys.map((key) => `"${key}"`).join(", ");
+  if (need.how === "reload" && moved === null) {
+    return one("update", `has not loaded ${keys}`, "safe", service.reload, [
+      ...formerFile,
+      ...service.reload,
+    ]);
+  }
   // Without live-restore they end with the old daemon. Whose policy starts them again answers 304.
   const endByThemselves = state.loaded["live-restore"] !== true;
-  const stopped = endByThemselves || need.keys.some((key) => NETWORK_KEYS.has(key)) ? state.running : [];
+  const isOfNetworks = moved !== null || need.keys.some((key) => NETWORK_KEYS.has(key));
+  const stopped = endByThemselves || isOfNetworks ? state.running : [];
   const each = (verb: "start" | "stop") =>
     stopped.map((name): Op => ({
       engine: {
@@ -169,27 +224,31 @@ function serviceChange(state: EngineState, changes: readonly Change[]): readonly
         timeoutMs: 60_000,
       },
     }));
-  const notice = stopped.length === 0 ? "" : `; stops and starts again: ${stopped.join(", ")}`;
-  return need.how === "reload"
-    ? one("update", `has not loaded ${keys}`, "safe", service.reload)
-    : one("update", `runs without the changed ${keys}, which needs a restart${notice}`, "disruptive", [
-      ...(endByThemselves ? [] : each("stop")),
-      ...service.restart,
-      ...each("start"),
-    ]);
+  const reasons = [
+    ...(need.how === "restart" ? [`runs without the changed ${keys}, which needs a restart`] : []),
+    ...(moved === null ? [] : [moved]),
+    ...(stopped.length === 0 ? [] : [`stops and starts again: ${stopped.join(", ")}`]),
+  ];
+  return one(
+    "update",
+    reasons.join("; "),
+    "disruptive",
+    [...(endByThemselves ? [] : each("stop")), ...around(passing, service.restart), ...each("start")],
+    [...service.stop, ...formerFile, ...service.start, FORGET_LOADED, ...each("start")],
+  );
+}
+
+function around(passing: readonly [Op, Op] | undefined, ops: readonly Op[]): readonly Op[] {
+  return passing === undefined ? ops : [passing[0], ...ops, passing[1]];
 }
 
 function stopChange(state: EngineState, prior: EnginePrior): readonly Change[] {
-  const ops: Op[] = [];
-  if (state.instance !== null) {
-    ops.push(...serviceOps(state.init, PROGRAMS[0]!, "").stop, { remove: LOADED_PATH });
-  }
-  if (state.docker0 && !prior.docker0) {
-    // dockerd leaves its bridge behind.
-    ops.push(DELETE_DOCKER0);
-  }
+  const runs = state.instance !== null;
+  const docker0 = docker0Back(prior.docker0, state.docker0);
+  const stop = runs ? [...serviceOps(state.init, PROGRAMS[0]!, "").stop, FORGET_LOADED] : [];
+  const ops: readonly Op[] = [...stop, ...docker0];
   if (ops.length === 0) return [];
-  const why = state.instance === null ? "docker0 was made by the engine" : "was not running before berth";
+  const why = runs ? "was not running before berth" : "docker0 was made by the engine";
   return [{ resource: "engine docker", verb: "delete", why, risk: "disruptive", do: ops, undo: [] }];
 }
 

@@ -2,9 +2,11 @@
 import { hasInit, processStart } from "../host/facts.ts";
 import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
+import { type Docker0, observeDocker0 } from "./docker0.ts";
 import { runningContainers } from "./docker_leftovers.ts";
-import type { AnyResource } from "./ensure.ts";
 import type { InitSystem } from "./engine_service.ts";
+import type { JsonFilePrior, JsonFileState } from "./kinds/json_file.ts";
+import type { Resource } from "./types.ts";
 
 /** Where the engine reads its configuration. */
 export const DAEMON_JSON = "/etc/docker/daemon.json";
@@ -30,7 +32,7 @@ export type Json = Readonly<Record<string, unknown>>;
 /** What is found of an engine. Plain data. */
 export interface EngineState {
   /** As the resource of the file itself sees it. */
-  readonly file: unknown;
+  readonly file: JsonFileState | null;
   /** The file's text. */
   readonly text: string | null;
   /** "PID.START" of the running daemon, or null. */
@@ -47,8 +49,8 @@ export interface EngineState {
   readonly flags: string;
   /** Names of running containers: a restart may have to stop them. */
   readonly running: readonly string[];
-  /** Whether docker0 is there: where we started the engine first, it goes with it again. */
-  readonly docker0: boolean;
+  /** Addresses of docker0; null where it is not there. */
+  readonly docker0: Docker0;
 }
 
 /** Nothing found. */
@@ -63,11 +65,14 @@ export const EMPTY: EngineState = {
   stale: [],
   flags: "",
   running: [],
-  docker0: false,
+  docker0: null,
 };
 
 /** Looks at file and daemon; waits while a daemon that is up does not answer yet. */
-export async function observeEngine(look: Look, file: AnyResource): Promise<EngineState> {
+export async function observeEngine(
+  look: Look,
+  file: Resource<JsonFileState, JsonFilePrior>,
+): Promise<EngineState> {
   const [init, text, seen, pidText] = await Promise.all([
     hasInit(look),
     look.readText(DAEMON_JSON),
@@ -94,7 +99,7 @@ export async function observeEngine(look: Look, file: AnyResource): Promise<Engi
     stale: instance === null ? await stalePidFiles(look) : [],
     flags: await engineFlags(look, init, isDockerd ? pid : null),
     running: instance === null ? [] : await runningContainers(look),
-    docker0: await look.stat("/sys/class/net/docker0") !== null,
+    docker0: await observeDocker0(look),
   };
 }
 

@@ -11,6 +11,9 @@ export const DOCKERD_LOG = "/var/log/dockerd.log";
 /** dockerd's own pid file, and the one of Debian's init script. */
 const PID_FILE = "/var/run/docker.pid";
 const SSD_PID_FILE = "/var/run/docker-ssd.pid";
+/** The step after a start that failed. */
+const CORRECT =
+  "Correct what it complains about (engine.options in host.yaml, or /etc/docker/daemon.json); its whole log";
 
 export interface ServiceOps {
   readonly start: readonly Op[];
@@ -32,53 +35,64 @@ function systemdOps(): ServiceOps {
   });
   // Quick restarts run into the unit's start limit, which would fail the next one for no reason of its own.
   const reset: Op = { run: { argv: ["systemctl", "reset-failed", "docker.service"], okExit: [0, 1, 5] } };
+  const ready = (verb: string): Op => ({
+    daemon: {
+      start: { argv: ["systemctl", verb, "docker.service"], timeoutMs: 180_000 },
+      log: { argv: ["journalctl", "-u", "docker.service", "-n", "20", "--no-pager", "-o", "cat"] },
+      next: `${CORRECT}: journalctl -u docker`,
+    },
+  });
+  const start = [reset, ready("start")];
+  // The socket would start it again at the first call. An engine from elsewhere has none (exit 5).
+  const stop: readonly Op[] = [
+    { run: { argv: ["systemctl", "stop", "docker.socket"], okExit: [0, 5] } },
+    systemctl("stop", "docker.service"),
+  ];
   return {
-    start: [reset, systemctl("start", "docker.service")],
+    start,
     reload: [systemctl("reload", "docker.service")],
-    restart: [reset, systemctl("restart", "docker.service")],
-    // The socket would start it again at the first call. An engine from elsewhere has none (exit 5).
-    stop: [
-      { run: { argv: ["systemctl", "stop", "docker.socket"], okExit: [0, 5] } },
-      systemctl("stop", "docker.service"),
-    ],
+    restart: [reset, ready("restart")],
+    stop,
   };
 }
 
 function ownOps(program: string, flags: readonly string[]): ServiceOps {
-  const daemon = (args: readonly string[], okExit: readonly number[] = [0]): Op => ({
-    run: { argv: ["start-stop-daemon", ...args], okExit, timeoutMs: 120_000 },
+  const daemon = (args: readonly string[]): Op => ({
+    run: { argv: ["start-stop-daemon", ...args], timeoutMs: 120_000 },
   });
   // A running daemon's own command line repeats what we add.
   const more = flags.filter((flag, index) => flag !== "-p" && flags[index - 1] !== "-p");
-  const start = daemon([
-    "--start",
-    "--oknodo",
-    "--background",
-    // dockerd tells when it is ready, as it would tell systemd. One that dies is only noticed by the time-out.
-    "--notify-await",
-    "--notify-timeout",
-    "45",
-    "--make-pidfile",
-    "--pidfile",
-    SSD_PID_FILE,
-    "--output",
-    DOCKERD_LOG,
-    "--exec",
-    program,
-    "--",
-    "-p",
-    PID_FILE,
-    ...more,
-  ]);
+  const start: readonly Op[] = [
+    { remove: SSD_PID_FILE }, // what stands there from now on is the pid of this start
+    {
+      daemon: {
+        start: {
+          argv: [
+            ...["start-stop-daemon", "--start", "--oknodo", "--background"],
+            // dockerd tells when it is ready, as it would tell systemd.
+            ...["--notify-await", "--notify-timeout", "45"],
+            ...["--make-pidfile", "--pidfile", SSD_PID_FILE, "--output", DOCKERD_LOG],
+            ...["--exec", program, "--", "-p", PID_FILE, ...more],
+          ],
+          timeoutMs: 120_000,
+        },
+        pidFile: SSD_PID_FILE,
+        log: { argv: ["tail", "-n", "20", DOCKERD_LOG] },
+        next: `${CORRECT}: ${DOCKERD_LOG}`,
+      },
+    },
+  ];
+  // By name too: a pid file that a crash left may bear a stranger's pid by now.
+  const theDaemon = ["--pidfile", PID_FILE, "--name", "dockerd"];
   const stop: readonly Op[] = [
-    daemon(["--stop", "--oknodo", "--pidfile", PID_FILE, "--retry", "TERM/60/KILL/5"]),
+    daemon(["--stop", "--oknodo", ...theDaemon, "--retry", "TERM/60/KILL/5"]),
     { remove: PID_FILE },
     { remove: SSD_PID_FILE },
   ];
   return {
-    start: [start],
-    reload: [daemon(["--stop", "--signal", "HUP", "--pidfile", PID_FILE])],
-    restart: [...stop, start],
+    start,
+    reload: [daemon(["--stop", "--signal", "HUP", ...theDaemon])],
+    restart: [...stop, ...start],
     stop,
   };
 }

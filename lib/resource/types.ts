@@ -7,7 +7,20 @@ export type Op =
   | { readonly write: string; readonly text: string; readonly mode?: number }
   | { readonly directory: string; readonly mode?: number }
   | { readonly remove: string }
-  | { readonly engine: EngineRequest };
+  | { readonly engine: EngineRequest }
+  | { readonly daemon: DaemonStart };
+
+/** Starting a daemon and waiting until it is ready: lib/resource/daemon.ts. */
+export interface DaemonStart {
+  /** Ends when the daemon is ready, or fails. */
+  readonly start: Command;
+  /** Where the daemon's pid stands while `start` still waits: it is noticed at once when that process is gone. */
+  readonly pidFile?: string;
+  /** Prints the daemon's last words, for the message. */
+  readonly log: Command;
+  /** What to look at when it does not start. */
+  readonly next: string;
+}
 
 /**
  * `safe`: nobody notices. `disruptive`: something running is restarted or loses traffic.

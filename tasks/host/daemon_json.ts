@@ -21,6 +21,7 @@ export function engineOptions(config: Config): JsonObject {
     ...engine.options as JsonObject,
     "bip": engine.bip,
     "iptables": engine.iptables,
+    "ip6tables": engine.iptables, // on by default from 27.0 on; known from 20.10 on
     "ip-masq": engine.iptables,
     "live-restore": engine.liveRestore,
     ...(engine.root === DEFAULT_ROOT ? {} : { "data-root": engine.root }),
@@ -35,15 +36,16 @@ export function engineOptions(config: Config): JsonObject {
 /** File and daemon are one thing: the file means nothing until the daemon has read it. */
 export function daemonJsonResources(config: Config) {
   const keys = engineOptions(config);
-  return [engine({ file: jsonFile(DAEMON_JSON, keys), keys: Object.keys(keys) })];
+  return [
+    engine({ file: jsonFile(DAEMON_JSON, keys), keys: Object.keys(keys), bip: config.host.engine.bip }),
+  ];
 }
 
 export const daemonJsonStep: Step = {
   name: "daemon-json",
   needs: ["packages", "storage", "runtime"],
   // After a kill -9 the engine's own containerd may be too slow once ("timeout waiting for containerd to start").
-  again: (error) =>
-    error instanceof BerthError && error.code === "command-failed" && /\bstart/.test(error.message),
+  again: (error) => error instanceof BerthError && /containerd.*(time|deadline)/i.test(error.message),
   stages: [daemonJsonResources],
 };
 

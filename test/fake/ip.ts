@@ -35,7 +35,7 @@ function shown([device, link]: [string, FakeLink]): unknown {
     ...(link.kind === "none" ? {} : { linkinfo: { info_kind: link.kind } }),
     addr_info: link.addresses.map((address) => {
       const [local, length] = address.split("/");
-      return { local, prefixlen: Number(length) };
+      return { family: local!.includes(":") ? "inet6" : "inet", local, prefixlen: Number(length) };
     }),
   };
 }

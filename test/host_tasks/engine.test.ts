@@ -16,7 +16,7 @@ const RUNS: EngineState = {
   stale: [],
   flags: "",
   running: [],
-  docker0: true,
+  docker0: ["10.0.0.1/24"],
 };
 
 test("engineNeed() is none when only the order of keys differs", () => {
@@ -66,13 +66,59 @@ test("engine().diff() stops containers itself where live-restore would keep the 
 
 test("engine().revert() stops an engine that did not run before, and takes its bridge away", () => {
   const made = engine({ file: jsonFile("/etc/docker/daemon.json", {}), keys: [] });
-  const prior = { file: { existed: false, keys: [] }, running: false, docker0: false };
+  const prior = {
+    file: { existed: false, keys: [] },
+    running: false,
+    docker0: { addresses: null, ours: [] },
+  };
   const [stop] = made.revert(prior, RUNS);
   assert.is(stop!.verb, "delete");
   const argvs = stop!.do.flatMap((op) => "run" in op ? [op.run.argv.join(" ")] : []);
   assert.ok(argvs.some((argv) => argv.includes("--stop")));
   assert.ok(argvs.includes("ip link delete docker0"));
-  assert.equal(made.revert(prior, { ...RUNS, instance: null, docker0: false }), []);
+  assert.equal(made.revert(prior, { ...RUNS, instance: null, docker0: null }), []);
+});
+
+test("engine().diff() restarts an engine whose docker0 is not where its file says", () => {
+  const file = jsonFile("/etc/docker/daemon.json", { bip: "10.0.0.1/24" });
+  const text = '{"bip":"10.0.0.1/24"}';
+  const seen = { file: { text, mode: 0o644 }, value: { bip: "10.0.0.1/24" }, candidate: false };
+  const found = { ...RUNS, file: seen, text, loaded: { bip: "10.0.0.1/24" }, docker0: ["172.17.0.1/16"] };
+  const [service] = engine({ file, keys: ["bip"] }).diff(found);
+  assert.is(service!.why, 'docker0 is at "172.17.0.1/16", wanted at "10.0.0.1/24"');
+  assert.is(service!.risk, "disruptive");
+});
+
+test("engine().revert() restarts once with docker0's former address, unless others moved it", () => {
+  const file = jsonFile("/etc/docker/daemon.json", { bip: "10.0.0.1/24" });
+  const text = '{"bip":"10.0.0.1/24"}';
+  const seen = { file: { text, mode: 0o644 }, value: { bip: "10.0.0.1/24" }, candidate: false };
+  const made = engine({ file, keys: ["bip"], bip: "10.0.0.1/24" });
+  const prior = made.prior({ ...RUNS, docker0: ["172.17.0.1/16"] });
+  const ops = made.revert(prior, { ...RUNS, file: seen, text, loaded: { bip: "10.0.0.1/24" } })
+    .flatMap((change) => change.do.map((op) => JSON.stringify(op)));
+  const passing = ops.findIndex((op) => op.includes('bip\\": \\"172.17.0.1/16'));
+  const start = ops.findIndex((op) => op.includes('"--start"'));
+  const last = ops.lastIndexOf('{"remove":"/etc/docker/daemon.json"}');
+  assert.ok(passing >= 0 && passing < start && start < last, ops.join("\n"));
+  assert.not.match(JSON.stringify(made.revert(prior, { ...RUNS, docker0: ["10.7.0.1/24"] })), /172\.17/);
+  // A crash left the passing file: it is ours, and the daemon that runs with it need not be restarted for it.
+  const bip = { bip: "172.17.0.1/16" };
+  const left = { ...seen, file: { text: JSON.stringify(bip), mode: 0o644 }, value: bip };
+  const after = { ...RUNS, file: left, text: JSON.stringify(bip), loaded: bip, docker0: ["172.17.0.1/16"] };
+  assert.equal(made.revert(prior, after).map(({ resource }) => resource), ["file /etc/docker/daemon.json"]);
+});
+
+test("engine().diff() puts the former file back and starts the engine again where it does not start", () => {
+  const seen = { file: { text: '{"debug":true}', mode: 0o644 }, value: { debug: true }, candidate: false };
+  const found = { ...RUNS, file: seen, text: '{"debug":true}', loaded: { debug: true }, running: ["web"] };
+  const file = jsonFile("/etc/docker/daemon.json", { "storage-driver": "none" });
+  const service = engine({ file, keys: ["storage-driver"] }).diff(found).at(-1);
+  const undo = service!.undo.map((op) => JSON.stringify(op));
+  const at = (word: string) => undo.findIndex((op) => op.includes(word));
+  assert.ok(at('"--stop"') < at('{\\"debug\\":true}'), undo.join("\n"));
+  assert.ok(at('{\\"debug\\":true}') < at('"--start"'));
+  assert.ok(at('"--start"') < at("/containers/web/start"));
 });
 
 test("clashingFlags() finds a key that the command line sets too", () => {
@@ -87,8 +133,8 @@ test("engine().diff() refuses to write a key that a flag sets too", () => {
 });
 
 test("serviceOps() repeats a running daemon's flags once, and uses systemctl under systemd", () => {
-  const [start] = serviceOps(null, "/usr/sbin/dockerd", "-p /var/run/docker.pid --debug").start;
-  const argv = start !== undefined && "run" in start ? start.run.argv : [];
+  const start = serviceOps(null, "/usr/sbin/dockerd", "-p /var/run/docker.pid --debug").start.at(-1);
+  const argv = start !== undefined && "daemon" in start ? start.daemon.start.argv : [];
   assert.equal(argv.slice(argv.indexOf("--")), ["--", "-p", "/var/run/docker.pid", "--debug"]);
   const ops = serviceOps("systemd", "/usr/bin/dockerd", "").reload;
   assert.equal(ops.map((op) => "run" in op ? op.run.argv : []), [["systemctl", "reload", "docker.service"]]);

@@ -2,65 +2,11 @@
 // and one where Docker has run with its own rules. Asserts the state of the world.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { openSandbox, type Said, type Sandbox } from "./harness.ts";
-import { CHECKOUT } from "../../tasks/dev/sandbox/paths.ts";
+import { openSandbox } from "./harness.ts";
+import * as host from "./_host.ts";
+import { berth, changed, CHANGING, drift, names, settled, type Told, told, world } from "./_host.ts";
 
-const BERTH = [`${CHECKOUT}/node_modules/.bin/deno`, "run", "-A", `${CHECKOUT}/lib/cli/main.ts`];
-/** What the log says of each changing command and each changing call of the engine's. */
-const CHANGING = /\b(Ran|Called engine)\b/;
 const JOURNAL = "/var/lib/berth/journal";
-
-interface Told {
-  readonly changes: readonly { readonly resource: string; readonly why: string; readonly verb: string }[];
-}
-
-function berth(box: Sandbox, ...args: string[]): Promise<Said> {
-  return box.run([...BERTH, ...args], { timeoutMs: 240_000 });
-}
-
-/** Runs a task with --json and answers with its changes. */
-async function told(box: Sandbox, exit: number, ...args: string[]): Promise<Told["changes"]> {
-  const said = await berth(box, ...args, "--json");
-  assert.is(said.exit, exit, `berth ${args.join(" ")}: ${said.stdout}${said.stderr}`);
-  return (JSON.parse(said.stdout) as Told).changes;
-}
-
-const names = (changes: Told["changes"]) => changes.map(({ resource }) => resource);
-
-/** What a check calls drift. */
-async function drift(box: Sandbox): Promise<readonly string[]> {
-  const said = await berth(box, "host", "check", "--json");
-  assert.is(said.exit, 2, said.stdout + said.stderr);
-  const { differences } = JSON.parse(said.stdout) as { differences: readonly { resource: string }[] };
-  return differences.map(({ resource }) => resource);
-}
-
-/** The dump without what an engine's own first start leaves (its identity), and without berth's own records. */
-async function world(box: Sandbox): Promise<string> {
-  const text = await box.dump();
-  return text.split("\n").filter((line) =>
-    !/^file: \/(etc\/docker(\/key\.json)?|var\/lib\/berth(\/(journal|gate|vnodes))?) /.test(line)
-  ).join("\n");
-}
-
-/** Lines that only one of two dumps has: a whole dump in a failure hides them. */
-function changed(before: string, after: string): readonly string[] {
-  const [old, now] = [before.split("\n"), after.split("\n")];
-  const [there, here] = [new Set(old), new Set(now)];
-  return [
-    ...old.filter((line) => !here.has(line)).map((line) => `-${line}`),
-    ...now.filter((line) => !there.has(line)).map((line) => `+${line}`),
-  ];
-}
-
-/** Waits for eth0's addresses: a link-local one that is still being tried is another world than one that is not. */
-async function settled(box: Sandbox): Promise<void> {
-  await box.until("addresses to settle", async (seen) => {
-    const { stdout } = await box.run(["ip", "-6", "addr", "show", "tentative"]);
-    seen(stdout);
-    return stdout.trim() === "";
-  });
-}
 
 const fresh = await openSandbox({ engine: "none" });
 await settled(fresh);
@@ -184,25 +130,9 @@ test("check finds drift of each kind, and up mends exactly that", async () => {
   await fresh.sh("docker rm ours foreign");
 });
 
-/** Starts a container on the control network and answers with its host end. */
-async function onControlNet(name: string, address: string): Promise<string> {
-  await fresh.sh(`docker run -d --name ${name} --network _dockercnet --ip ${address} --cap-add NET_ADMIN \
-    --cap-add NET_RAW box:latest sleep 10000`);
-  const index = (await fresh.sh(`docker exec ${name} cat /sys/class/net/eth0/iflink`)).trim();
-  const port = (await fresh.sh(`ip -o link | sed -n 's/^${index}: \\([^@:]*\\).*/\\1/p'`)).trim();
-  // The host end solicits routers for itself, past the bridge: those frames are nobody's speech.
-  await fresh.sh(`sysctl -qw net.ipv6.conf.${port}.disable_ipv6=1`);
-  return port;
-}
-
-async function register(name: string, port: string, address: string): Promise<void> {
-  const mac = (await fresh.sh(`docker exec ${name} cat /sys/class/net/eth0/address`)).trim();
-  await fresh.sh(`nft add element bridge berth control_ports '{ "${port}" . ${mac} . ${address} }'
-    nft add element bridge berth control_names '{ "${port}" }'`);
-}
-
-const ping = (name: string, to: string) =>
-  fresh.run(["docker", "exec", name, "ping", "-c", "1", "-W", "1", to]).then(({ exit }) => exit === 0);
+const onControlNet = (name: string, address: string) => host.onControlNet(fresh, name, address);
+const register = (name: string, port: string, address: string) => host.register(fresh, name, port, address);
+const ping = (name: string, to: string) => host.ping(fresh, name, to);
 
 test("a dynamic address cannot be had on the control network", async () => {
   const said = await fresh.run(["docker", "run", "--rm", "--network", "_dockercnet", "box:latest", "true"]);

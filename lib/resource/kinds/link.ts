@@ -160,7 +160,23 @@ interface LinkJson {
   readonly mtu?: number;
   readonly flags?: readonly string[];
   readonly linkinfo?: { readonly info_kind?: string };
-  readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number }[];
+  readonly addr_info?: readonly {
+    readonly family?: string;
+    readonly local: string;
+    readonly prefixlen: number;
+  }[];
+}
+
+/** All addresses of one family on a device, with prefix length, in the kernel's order; null where it is not there. */
+export async function addressesOf(
+  look: Look,
+  device: string,
+  family: "inet" | "inet6",
+): Promise<readonly string[] | null> {
+  const link = await linkOf(look, device);
+  if (link === undefined) return null;
+  return (link.addr_info ?? []).filter((info) => info.family === family)
+    .map((info) => `${info.local}/${info.prefixlen}`);
 }
 
 /** Each answer of `ip` is parsed once, however many resources share it. */
