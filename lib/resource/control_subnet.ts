@@ -2,6 +2,7 @@
 // networks. Looks, and throws a configuration error that offers free subnets. Changes nothing.
 import { BerthError, type Issue } from "../log/error.ts";
 import type { Look } from "../host/types.ts";
+import { askIp } from "./kinds/link.ts";
 import { freeSubnets, overlap, parseSubnet, type Subnet } from "./ipv4.ts";
 
 /** Something on the machine that has addresses, in the words of a message. */
@@ -72,8 +73,8 @@ interface EngineNetwork {
 
 async function takenSubnets(look: Look, network: string): Promise<readonly Taken[]> {
   const [addresses, routes, resolv, networks] = await Promise.all([
-    look.query({ argv: ["ip", "-j", "-4", "addr", "show"] }),
-    look.query({ argv: ["ip", "-j", "-4", "route", "show"] }),
+    askIp(look, ["-j", "-4", "addr", "show"]),
+    askIp(look, ["-j", "-4", "route", "show"]),
     // A link (to systemd's stub, say) is followed by the kernel; readText reads what it leads to.
     look.readText("/etc/resolv.conf").catch(() => null),
     look.engine("/networks"),

@@ -32,12 +32,13 @@ export function controlNetwork(config: Config): DockerNetwork {
 /** The bridge first, so that it is ours and Docker only uses it; its address is never Docker's business. */
 export function controlNetResources(config: Config) {
   const { subnet, address } = config.host.controlNet;
+  const control = bridge(CONTROL_NETWORK, { alias: "berth control network", named: true });
   return [
-    bridge(CONTROL_NETWORK, { alias: "berth control network", named: true }),
+    control,
     dockerNetwork(CONTROL_NETWORK, controlNetwork(config)),
     addressOn(CONTROL_NETWORK, `${address}/${subnet.split("/")[1]}`),
     // The host answers ARP there only for its address there, and only within the subnet (ip-sysctl: arp_ignore 2).
-    sysctl(`net/ipv4/conf/${CONTROL_NETWORK}/arp_ignore`, "2"),
+    sysctl(`net/ipv4/conf/${CONTROL_NETWORK}/arp_ignore`, "2", { comesWith: control }),
   ];
 }
 

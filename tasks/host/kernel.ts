@@ -4,7 +4,7 @@ import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import { textFile } from "../../lib/resource/kinds/file.ts";
 import { kernelModule } from "../../lib/resource/kinds/kernel_module.ts";
-import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
+import { sysctl, type SysctlOptions } from "../../lib/resource/kinds/sysctl.ts";
 import type { HostFacts } from "./_facts.ts";
 import { runStep, type Step } from "./_step.ts";
 
@@ -50,13 +50,21 @@ export function moduleResources(config: Config, facts: HostFacts) {
 }
 
 /** Parameters now, and in a file for the next boot. "-" lets systemd-sysctl pass over what a kernel lacks. */
-export function kernelResources(config: Config, _facts: HostFacts) {
+export function kernelResources(config: Config, facts: HostFacts) {
   const parameters = Object.entries(kernelParameters(config));
   const lines = parameters.map(([name, value]) => `-${name} = ${value}\n`);
   return [
     textFile(SYSCTL_FILE, NOTE + lines.join("")),
-    ...parameters.map(([name, value]) => sysctl(name, value, { optional: name.startsWith("net.bridge.") })),
+    ...parameters.map(([name, value]) =>
+      sysctl(name, value, name.startsWith("net.bridge.") ? ofBridge(facts) : {})
+    ),
   ];
+}
+
+/** A kernel without br_netfilter never pulls bridged frames through iptables. */
+function ofBridge({ modules }: HostFacts): SysctlOptions {
+  const comesWith = modules ? { comesWith: kernelModule("br_netfilter", { optional: true }) } : {};
+  return { optional: true, ...comesWith };
 }
 
 export const kernelStep: Step = {

@@ -1,7 +1,6 @@
 // The list of host tasks: what a failure stops, and what each says it wants. No machine is touched.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Config } from "../../lib/config/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import { eachStep, STEPS, throwFailures } from "../../tasks/host/_all.ts";
 import type { HostFacts } from "../../tasks/host/_facts.ts";
@@ -11,27 +10,8 @@ import { firewallResources } from "../../tasks/host/firewall.ts";
 import { kernelParameters, moduleResources } from "../../tasks/host/kernel.ts";
 import { packagesResources } from "../../tasks/host/packages.ts";
 import { runtimeResources } from "../../tasks/host/runtime.ts";
+import { CONFIG } from "./_config.ts";
 
-const CONFIG: Config = {
-  host: {
-    engine: {
-      package: "docker.io",
-      liveRestore: true,
-      iptables: false,
-      bip: "192.168.254.1/24",
-      socket: "/var/run/docker.sock",
-      root: "/var/lib/docker",
-      options: { "log-driver": "local", "runtimes": { other: { path: "/other" } } },
-    },
-    storage: { layout: "plain" },
-    controlNet: { subnet: "172.16.0.0/12", address: "172.16.0.1", nat: true, routable: [] },
-    kernel: { sysctls: { "net.core.rmem_max": "1048576" }, modules: ["dummy"] },
-    watch: { resyncMs: 60_000 },
-    consent: { objects: [] },
-  },
-  lans: [],
-  vnodes: [],
-};
 const FACTS: HostFacts = {
   programs: ["ip", "sysctl"],
   modules: true,

@@ -184,11 +184,22 @@ const parsed = new WeakMap<Output, ReadonlyMap<string, LinkJson>>();
 
 /** A link by name, or undefined. Asks for all links at once: many resources then share one question. */
 async function linkOf(look: Look, name: string): Promise<LinkJson | undefined> {
-  const output = await look.query({ argv: ["ip", "-j", "-d", "addr", "show"] });
+  const output = await askIp(look, ["-j", "-d", "addr", "show"]);
   let links = parsed.get(output);
   if (links === undefined) {
-    links = new Map((JSON.parse(output.stdout) as LinkJson[]).map((link) => [link.ifname ?? "", link]));
+    const all = output.stdout.trim() === "" ? [] : JSON.parse(output.stdout) as LinkJson[];
+    links = new Map(all.map((link) => [link.ifname ?? "", link]));
     parsed.set(output, links);
   }
   return links.get(name);
+}
+
+/** What `ip` says; nothing on a fresh machine that has none yet: a plan then shows that all is missing. */
+export async function askIp(look: Look, args: readonly string[]): Promise<Output> {
+  try {
+    return await look.query({ argv: ["ip", ...args] });
+  } catch (error) {
+    if (!(error instanceof BerthError) || error.code !== "missing") throw error;
+    return { exit: 0, stdout: "", stderr: "", ms: 0 };
+  }
 }

@@ -1,9 +1,13 @@
 // One kernel parameter. Volatile: a reboot forgets it, the next run restores it. Files in /etc/sysctl.d are not ours.
+import type { AnyResource } from "../ensure.ts";
 import type { Resource } from "../types.ts";
 
 /** A parameter's value with its white space made single spaces. */
 export interface SysctlState {
-  readonly value: string;
+  /** null: not there yet. */
+  readonly value: string | null;
+  /** The id of the thing it comes with, where that is not there yet either. */
+  readonly comes?: string;
 }
 
 /** What it was before us, and what our runs have set: anything else found later is others' edit. */
@@ -16,6 +20,8 @@ export interface SysctlPrior {
 export interface SysctlOptions {
   /** Fine if this kernel has no such parameter (a feature that is not built in). @default {false} */
   readonly optional?: boolean;
+  /** What brings the parameter (a module, a device): as long as that is to be made, a missing parameter will come. */
+  readonly comesWith?: AnyResource;
 }
 
 /**
@@ -37,20 +43,26 @@ export function sysctl(
     volatile: true,
     async observe(look) {
       const text = await look.readText(`/proc/sys/${path}`);
-      return text === null ? null : { value: oneSpace(text) };
+      if (text !== null) return { value: oneSpace(text) };
+      const { comesWith } = options;
+      const isComing = comesWith !== undefined && comesWith.diff(await comesWith.observe(look)).length > 0;
+      return isComing ? { value: null, comes: comesWith.id } : null;
     },
     diff(found) {
       if (found?.value === wanted || (found === null && options.optional)) return [];
       const why = found === null
         ? "missing: this kernel has no such parameter"
+        : found.value === null
+        ? `comes with ${found.comes}, wanted "${wanted}"`
         : `"${found.value}", wanted "${wanted}"`;
-      const undo = found === null ? [] : [set(found.value)];
+      const undo = found === null || found.value === null ? [] : [set(found.value)];
       return [{ resource: id, verb: "update", why, risk: "safe", do: [set(wanted)], undo }];
     },
     prior: (found) => ({ value: found?.value ?? null, ours: [wanted] }),
     mergePriors: (first, later) => ({ ...first, ours: [...first.ours, ...later.ours] }),
     revert(prior, found) {
-      if (found === null || prior.value === null || found.value === prior.value) return [];
+      if (found === null || found.value === null) return [];
+      if (prior.value === null || found.value === prior.value) return [];
       if (!prior.ours.includes(found.value)) return [];
       const why = `"${found.value}" was set by berth`;
       return [{
