@@ -9,6 +9,7 @@ import { type ConfigFile, readDocument } from "./document.ts";
 import { nearest, Problem } from "./problem.ts";
 import { type HostDraft, hostSchema } from "./schema_host.ts";
 import { experimentSchema, type LanDraft, singleSchema, type VnodeDraft } from "./schema_vnodes.ts";
+import { withSegments } from "./segments.ts";
 import type { Config } from "./types.ts";
 import { type Loose, Report, validate, type Where } from "./validate.ts";
 
@@ -70,7 +71,7 @@ export function parseConfig(files: readonly FileText[], options: { engineRoot?: 
       subnets: subnets.map((s) => s.text),
       mtu,
     })),
-    vnodes: checkedVnodes,
+    vnodes: withSegments(checkedVnodes),
   };
 }
 

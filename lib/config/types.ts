@@ -81,6 +81,11 @@ export interface LinkSpec {
   readonly egress: Shape;
   /** From the lan into the vnode. */
   readonly ingress: Shape;
+  /**
+   * Present where delay or loss shapes any link of the lan: frames leave one by one then. A scheduler that counts
+   * packets would otherwise take the 64 kB that segmentation offload hands on at once for one.
+   */
+  readonly oneSegment?: true;
 }
 
 export interface RouteSpec {

@@ -15,6 +15,7 @@ import {
   type LinkWiring,
   redirectLines,
   routeLines,
+  segmentsOf,
 } from "./wiring.ts";
 import type { Wiring } from "./wiring.ts";
 
@@ -110,9 +111,19 @@ function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
     if (host.length > 0) {
       steps.push({ resource, verb: "update", why: `mtu ${end!.mtu}, ${end!.flags.join(",")}`, host });
     }
+    steps.push(...segmentSteps(resource, link, end!));
     if (!seen.settled) steps.push(...insideSteps(wiring, link, seen));
   }
   return [...steps, ...shapeSteps(wiring, link, seen, fresh, alias)];
+}
+
+/** The host's end stands for both: what a vnode's user does to the end inside is the user's. */
+function segmentSteps(resource: string, link: LinkWiring, end: FoundLink): Step[] {
+  const wanted = segmentsOf(link);
+  if (end.gso_max_segs === undefined || end.gso_max_segs === wanted) return [];
+  const set = (dev: string) => [`link set ${dev} gso_max_segs ${wanted}`];
+  const why = `gso_max_segs ${end.gso_max_segs}, wanted ${wanted}`;
+  return [{ resource, verb: "update", why, host: set(link.end), inside: set(link.name) }];
 }
 
 /** What a life that was not set up to its end still lacks inside. */

@@ -1,5 +1,6 @@
 // What must be there before a vnode is touched: the gate registered, the control network, the firewall's
 // table, and netem where a link is delayed or lossy. All that is missing is told at once.
+import { needsNetem } from "../config/segments.ts";
 import type { VnodeSpec } from "../config/types.ts";
 import type { Docker } from "../docker/types.ts";
 import type { Host, Look } from "../host/types.ts";
@@ -7,7 +8,6 @@ import { BerthError, type Issue } from "../log/error.ts";
 import { CONTROL_TABLE } from "../resource/firewall.ts";
 import { RUNTIME } from "./container.ts";
 import { CONTROL_NETWORK } from "./names.ts";
-import { needsNetem } from "./shape.ts";
 
 /**
  * Asks the kernel for netem in a network namespace that is gone with the asking; it loads the module where

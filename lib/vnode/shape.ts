@@ -1,6 +1,7 @@
 // One direction of a link as queueing disciplines: what is wanted, the tc lines that make it, and the
 // comparison with what the kernel says. Pure. tbf for the rate (htb lets whole GSO packets into debt:
 // 2.7 % too fast at 1 Mbit/s), netem for delay and loss.
+import { needsNetem } from "../config/segments.ts";
 import type { Shape } from "../config/types.ts";
 
 /** Numbers the kernel is given. Bytes, bytes/s, microseconds, percent, packets. */
@@ -50,11 +51,6 @@ export function qdiscsOf(shape: Shape, mtu: number): Qdiscs {
     ? undefined
     : { delayUs, lossPercent, limit: Math.min(1_000_000, Math.ceil(Math.max(1000, 2 * inFlight))) };
   return { ...(tbf && { tbf }), ...(netem && { netem }) };
-}
-
-/** True when a shape needs the kernel's netem scheduler. */
-export function needsNetem(shape: Shape): boolean {
-  return (shape.delayUs ?? 0) > 0 || (shape.lossPercent ?? 0) > 0;
 }
 
 /** True when a shape asks for nothing. */

@@ -16,6 +16,8 @@ export interface FoundLink {
   readonly address?: string;
   readonly flags: readonly string[];
   readonly ifalias?: string;
+  /** Segments that may leave as one packet. */
+  readonly gso_max_segs?: number;
   readonly linkinfo?: { readonly info_kind?: string };
 }
 

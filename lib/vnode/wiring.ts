@@ -23,6 +23,8 @@ export interface LinkWiring {
   readonly ingress: Qdiscs;
   /** On the ifb's root: what the vnode says. */
   readonly egress: Qdiscs;
+  /** What the vnode sends leaves it frame by frame. */
+  readonly oneSegment: boolean;
 }
 
 /** Everything that wiring a vnode means. */
@@ -51,6 +53,7 @@ function linkWiring(vnode: string, link: LinkSpec): LinkWiring {
     addresses: link.addresses,
     ingress: qdiscsOf(link.ingress, link.mtu),
     egress: qdiscsOf(link.egress, link.mtu),
+    oneSegment: link.oneSegment === true,
   };
 }
 
@@ -70,12 +73,24 @@ export function lansOf(spec: VnodeSpec, lans: readonly LanSpec[]): LanSpec[] {
   return lans.filter((lan) => spec.links.some((link) => link.lan === lan.name));
 }
 
+/** The kernel's own limit (GSO_MAX_SEGS), which a veth starts with. */
+const ALL_SEGMENTS = 65535;
+
+/**
+ * How many segments each end of a link may hand on as one packet (`gso_max_segs`). The end inside is what counts: a
+ * vnode's packets are cut as they leave it, before any of our queues. The host's end is set too, to be looked at.
+ */
+export function segmentsOf(link: LinkWiring): number {
+  return link.oneSegment ? 1 : ALL_SEGMENTS;
+}
+
 /** `ip -batch` lines on the host for one link. `up` inside the `link add` fails (measured): lines of their own. */
 export function hostLinkLines(wiring: Wiring, link: LinkWiring, pid: string, generation: string): string[] {
   const alias = linkAlias(wiring.vnode, link.name, generation);
+  const segments = link.oneSegment ? " gso_max_segs 1" : "";
   return [
-    `link add ${link.end} mtu ${link.mtu} master ${link.bridge} type veth ` +
-    `peer name ${link.name} netns ${pid} address ${link.mac} mtu ${link.mtu}`,
+    `link add ${link.end} mtu ${link.mtu}${segments} master ${link.bridge} type veth ` +
+    `peer name ${link.name} netns ${pid} address ${link.mac} mtu ${link.mtu}${segments}`,
     // A bridge port without an address would still get fe80:: and speak on the lan.
     `link set ${link.end} addrgenmode none`,
     `link set ${link.end} alias ${alias} up`,
