@@ -12,6 +12,7 @@ import {
   observeEngine,
   parseJson,
   PROGRAMS,
+  STOPPED_PATH,
 } from "./engine_look.ts";
 import { clashingFlags, serviceOps } from "./engine_service.ts";
 import type { JsonFilePrior, JsonFileState } from "./kinds/json_file.ts";
@@ -195,47 +196,71 @@ function serviceChange(
     ops: readonly Op[],
     undo: readonly Op[],
   ): Change[] => [{ resource: "engine docker", verb, why, risk, do: [...ops, FORGET_LOADED], undo }];
+  const back = (names: readonly string[]): readonly Op[] =>
+    names.length === 0 ? [] : [...calls(names, "start"), { remove: STOPPED_PATH }];
   if (state.instance === null) {
     const stale: Op[] = state.stale.map((path) => ({ remove: path }));
     const undo = [...service.stop, ...formerFile];
-    return one("create", "not running", "safe", [...stale, ...around(passing, service.start)], undo);
+    const ops = [...stale, ...around(passing, service.start), ...back(state.stopped)];
+    return one("create", "not running", "safe", ops, undo);
   }
   // Without "bip" docker0 is right wherever it is.
   const isThere = wanted.bip === undefined && state.docker0?.includes(String(state.loaded.bip));
   const need = engineNeed(isThere ? { ...state.loaded, bip: undefined } : state.loaded, wanted);
-  if (need.how === "none" && moved === null) return [];
   const keys = need.keys.map((key) => `"${key}"`).join(", ");
-  if (need.how === "reload" && moved === null) {
-    return one("update", `has not loaded ${keys}`, "safe", service.reload, [
+  if (need.how !== "restart" && moved === null) {
+    const reloads = need.how === "reload";
+    if (!reloads && state.stopped.length === 0) return [];
+    const reasons = [
+      ...(reloads ? [`has not loaded ${keys}`] : []),
+      ...(state.stopped.length > 0 ? [`stopped and not started again: ${state.stopped.join(", ")}`] : []),
+    ];
+    const reload = reloads ? service.reload : [];
+    return one("update", reasons.join("; "), "safe", [...reload, ...back(state.stopped)], [
       ...formerFile,
-      ...service.reload,
+      ...reload,
     ]);
   }
   // Without live-restore they end with the old daemon. Whose policy starts them again answers 304.
   const endByThemselves = state.loaded["live-restore"] !== true;
   const isOfNetworks = moved !== null || need.keys.some((key) => NETWORK_KEYS.has(key));
   const stopped = endByThemselves || isOfNetworks ? state.running : [];
-  const each = (verb: "start" | "stop") =>
-    stopped.map((name): Op => ({
-      engine: {
-        method: "POST",
-        path: `/containers/${name}/${verb}`,
-        okStatus: [204, 304, 404],
-        timeoutMs: 60_000,
-      },
-    }));
+  const ended = [...new Set([...state.stopped, ...stopped])];
   const reasons = [
     ...(need.how === "restart" ? [`runs without the changed ${keys}, which needs a restart`] : []),
     ...(moved === null ? [] : [moved]),
-    ...(stopped.length === 0 ? [] : [`stops and starts again: ${stopped.join(", ")}`]),
+    ...(ended.length === 0 ? [] : [`stops and starts again: ${ended.join(", ")}`]),
+  ];
+  const note: readonly Op[] = ended.length === 0 ? [] : [
+    { directory: "/run/berth", mode: 0o700 },
+    {
+      write: STOPPED_PATH,
+      text: `${JSON.stringify(Object.fromEntries(ended.map((name) => [name, true])))}\n`,
+    },
   ];
   return one(
     "update",
     reasons.join("; "),
     "disruptive",
-    [...(endByThemselves ? [] : each("stop")), ...around(passing, service.restart), ...each("start")],
-    [...service.stop, ...formerFile, ...service.start, FORGET_LOADED, ...each("start")],
+    [
+      ...note,
+      ...(endByThemselves ? [] : calls(stopped, "stop")),
+      ...around(passing, service.restart),
+      ...back(ended),
+    ],
+    [...service.stop, ...formerFile, ...service.start, FORGET_LOADED, ...back(ended)],
   );
+}
+
+function calls(names: readonly string[], verb: "start" | "stop"): readonly Op[] {
+  return names.map((name): Op => ({
+    engine: {
+      method: "POST",
+      path: `/containers/${name}/${verb}`,
+      okStatus: [204, 304, 404],
+      timeoutMs: 60_000,
+    },
+  }));
 }
 
 function around(passing: readonly [Op, Op] | undefined, ops: readonly Op[]): readonly Op[] {

@@ -12,6 +12,8 @@ import type { Resource } from "./types.ts";
 export const DAEMON_JSON = "/etc/docker/daemon.json";
 /** What the running daemon had loaded when the file was last changed and it has not been told yet. */
 export const LOADED_PATH = "/run/berth/engine.json";
+/** Names of the containers that a restart under way has stopped, until they are started again. */
+export const STOPPED_PATH = "/run/berth/stopped.json";
 /** dockerd's own. */
 const PID_FILE = "/var/run/docker.pid";
 /** Of the containerd that dockerd runs itself where nobody else does. */
@@ -49,6 +51,8 @@ export interface EngineState {
   readonly flags: string;
   /** Names of running containers: a restart may have to stop them. */
   readonly running: readonly string[];
+  /** Names of containers that a restart stopped and, since it was cut short, never started again. */
+  readonly stopped: readonly string[];
   /** Addresses of docker0; null where it is not there. */
   readonly docker0: Docker0;
 }
@@ -65,6 +69,7 @@ export const EMPTY: EngineState = {
   stale: [],
   flags: "",
   running: [],
+  stopped: [],
   docker0: null,
 };
 
@@ -99,6 +104,7 @@ export async function observeEngine(
     stale: instance === null ? await stalePidFiles(look) : [],
     flags: await engineFlags(look, init, isDockerd ? pid : null),
     running: instance === null ? [] : await runningContainers(look),
+    stopped: Object.keys(parseJson(await look.readText(STOPPED_PATH))),
     docker0: await observeDocker0(look),
   };
 }

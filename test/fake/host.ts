@@ -2,6 +2,7 @@
 // prints itself as sorted text. For the laws and for unit tests of resources and tasks.
 import { wantedStatus } from "../../lib/host/host.ts";
 import { refusal } from "../../lib/host/allow.ts";
+import { isUnanswered } from "../../lib/host/look.ts";
 import { commandFailed, shownCommand } from "../../lib/host/command.ts";
 import type { Command, EngineDoor, FileStat, Host, Output } from "../../lib/host/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
@@ -129,7 +130,14 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     list: (path) => Promise.resolve(listOf(path)),
     stat: (path) => Promise.resolve(statOf(path)),
     readLink: () => Promise.resolve(null),
-    engine: (path) => options.engine?.get(path) ?? Promise.resolve(null),
+    async engine(path) {
+      try {
+        return await options.engine?.get(path) ?? null;
+      } catch (error) {
+        if (isUnanswered(error)) return null;
+        throw error;
+      }
+    },
     // deno-lint-ignore require-await -- throwing must reject
     async exec(command) {
       known(shownCommand(command) + (command.input === undefined ? "" : ` <<\n${command.input}`));

@@ -16,6 +16,7 @@ const RUNS: EngineState = {
   stale: [],
   flags: "",
   running: [],
+  stopped: [],
   docker0: ["10.0.0.1/24"],
 };
 

@@ -38,6 +38,8 @@ interface PriorKey {
 /** What the journal keeps of a shared JSON file. */
 export interface JsonFilePrior {
   readonly existed: boolean;
+  /** The whole text before us: given back to the byte where its values come back. */
+  readonly text?: string;
   readonly keys: readonly PriorKey[];
 }
 
@@ -72,11 +74,14 @@ export function jsonFile(
     value: owned,
     candidate: false,
   };
-  const change = (found: JsonFileState | null, value: JsonObject | null, why: string): Change => {
+  const change = (
+    found: JsonFileState | null,
+    value: JsonObject | null,
+    why: string,
+    text = value === null ? "" : written(value, found?.file?.text ?? ""),
+  ): Change => {
     const before = found?.file ?? null;
-    const wanted = value === null
-      ? null
-      : { text: written(value, before?.text ?? ""), mode: before?.mode ?? mode };
+    const wanted = value === null ? null : { text, mode: before?.mode ?? mode };
     const made = { ...fileChange(id, path, before, wanted, why), risk: options.risk ?? "safe" };
     const judge = wanted === null ? null : options.accepts?.(candidate) ?? null;
     const clean: readonly Op[] = found?.candidate || judge !== null ? [{ remove: candidate }] : [];
@@ -109,6 +114,7 @@ export function jsonFile(
     prior(found) {
       return {
         existed: found?.file != null,
+        ...(found?.file == null ? {} : { text: found.file.text }),
         keys: paths.map((at) => priorKey(at, found?.value ?? {}, valueAt(owned, at)!)),
       };
     },
@@ -120,7 +126,7 @@ export function jsonFile(
         if (known === undefined) keys.push(key);
         else keys[at] = { ...known, ours: [...known.ours, ...key.ours] };
       }
-      return { existed: first.existed, keys };
+      return { ...first, keys };
     },
     revert(prior, found) {
       if (found === null) return [];
@@ -128,7 +134,10 @@ export function jsonFile(
       if (found.file !== null && !prior.existed && Object.keys(value).length === 0) {
         return [change(found, null, "made by berth")];
       }
-      if (!sameJson(value, found.value)) return [change(found, value, "keys set by berth")];
+      if (!sameJson(value, found.value)) {
+        const isFormer = prior.text !== undefined && sameJson(parsed(path, prior.text), value);
+        return [change(found, value, "keys set by berth", isFormer ? prior.text : undefined)];
+      }
       return found.candidate ? [onlyClean(id, candidate)] : [];
     },
   };

@@ -1,0 +1,134 @@
+// The fake machine's nft and iptables: as much of their languages as berth speaks. State stands in files below /fake.
+import type { FakeCommand, FakeOutput, Machine } from "./host.ts";
+
+interface Table {
+  readonly sets: Record<string, readonly string[]>;
+  readonly chains: Record<string, { readonly hook: string; readonly rules: readonly string[] }>;
+}
+type Tables = Record<string, Table>;
+
+const NFT = "/fake/nft";
+
+function read({ files }: Machine): Tables {
+  return JSON.parse(files.get(NFT)?.text ?? "{}") as Tables;
+}
+
+/** nft -f -, list table, list chains. One transaction: all lines or none. */
+export const nftCommands: FakeCommand = ({ argv, input }, machine) => {
+  const line = argv.join(" ");
+  if (line === "nft -f -") {
+    const tables = read(machine);
+    for (const text of (input ?? "").trim().split("\n")) {
+      const wrong = apply(tables, text);
+      if (wrong !== null) return { exit: 1, stderr: `/dev/stdin:1:1-1: Error: ${wrong}: ${text}\n` };
+    }
+    if (Object.keys(tables).length === 0) machine.files.delete(NFT);
+    else machine.files.set(NFT, { text: JSON.stringify(tables), mode: 0o600 });
+    return {};
+  }
+  if (line === "nft -j -t list chains") return { stdout: JSON.stringify({ nftables: allChains(machine) }) };
+  const [, family, name] = /^nft -j -t list table (\S+) (\S+)$/.exec(line) ?? [];
+  if (family === undefined) return null;
+  const table = read(machine)[`${family} ${name}`];
+  if (table === undefined) return { exit: 1, stderr: "Error: No such file or directory\n" };
+  const listed = [
+    ...Object.entries(table.sets).map(([set, type]) => ({ set: { name: set, type } })),
+    ...Object.entries(table.chains).map(([chain, { hook }]) => ({ chain: { name: chain, ...hookOf(hook) } })),
+    ...Object.entries(table.chains).flatMap(([chain, { rules }]) =>
+      rules.map((rule) => ({ rule: { chain, comment: /comment "([^"]*)"$/.exec(rule)?.[1] } }))
+    ),
+  ];
+  return { stdout: JSON.stringify({ nftables: listed }) };
+};
+
+function hookOf(text: string): Record<string, unknown> {
+  const [, type, hook, prio] = /type (\w+) hook (\w+) priority (-?\d+)/.exec(text) ?? [];
+  return type === undefined ? {} : { type, hook, prio: Number(prio), policy: "accept" };
+}
+
+/** Runs one line; answers with what nft would complain about, or null. */
+function apply(tables: Tables, text: string): string | null {
+  const [verb, kind, family, name, object = "", ...rest] = text.split(" ");
+  const at = `${family} ${name}`;
+  if (kind === "table") {
+    if (verb === "add") tables[at] ??= { sets: {}, chains: {} };
+    else if (tables[at] === undefined) return "No such file or directory";
+    else delete tables[at];
+    return null;
+  }
+  const table = tables[at];
+  if (table === undefined) return "No such file or directory";
+  const chain = table.chains[object];
+  switch (`${verb} ${kind}`) {
+    case "add set":
+      table.sets[object] ??= /type ([^;]*);/.exec(text)![1]!.split(" . ");
+      return null;
+    case "delete set":
+      return delete table.sets[object] ? null : "Busy";
+    case "add chain":
+      table.chains[object] ??= { hook: rest.join(" "), rules: [] };
+      return null;
+    case "delete chain":
+      return delete table.chains[object] ? null : "Busy";
+  }
+  if (chain === undefined) return "No such chain";
+  if (`${verb} ${kind}` === "flush chain") table.chains[object] = { ...chain, rules: [] };
+  else if (`${verb} ${kind}` === "add rule") {
+    table.chains[object] = { ...chain, rules: [...chain.rules, rest.join(" ")] };
+  } else return "The fake nft does not know";
+  return null;
+}
+
+const saved = ({ files }: Machine, family: string) => files.get(`/fake/${family}tables`)?.text ?? "";
+
+function allChains(machine: Machine): unknown[] {
+  return (["ip", "ip6"] as const).flatMap((family) => {
+    let table = "";
+    return saved(machine, family).split("\n").flatMap((line) => {
+      if (line.startsWith("*")) table = line.slice(1);
+      const [, name, policy] = /^:(\S+) (\S+)/.exec(line) ?? [];
+      if (name === undefined) return [];
+      return [{
+        chain: { family, table, name, ...(policy === "-" ? {} : { policy: policy!.toLowerCase() }) },
+      }];
+    });
+  });
+}
+
+/** Puts what iptables-save shall say; "" for nothing. */
+export function plantRules(machine: Machine, family: "ip" | "ip6", text: string): void {
+  machine.files.set(`/fake/${family}tables`, { text, mode: 0o600 });
+}
+
+/** iptables-save, iptables-restore --noflush, and the same of ip6tables. */
+export const iptablesCommands: FakeCommand = ({ argv, input }, machine) => {
+  const [, family, verb] = /^(ip6?)tables-(save|restore)$/.exec(argv[0] ?? "") ?? [];
+  if (family === undefined) return null;
+  if (verb === "save") return { stdout: saved(machine, family) };
+  return restore(machine, family as "ip" | "ip6", input ?? "");
+};
+
+function restore(machine: Machine, family: "ip" | "ip6", input: string): FakeOutput {
+  let lines = saved(machine, family).split("\n").filter((line) => line !== "");
+  const tableOf = (at: number) => lines.slice(0, at + 1).findLast((line) => line.startsWith("*"));
+  let table = "";
+  for (const line of input.split("\n").filter((text) => text !== "" && text !== "COMMIT")) {
+    const drop = (isIt: (found: string) => boolean) => {
+      const before = lines.length;
+      lines = lines.filter((found, at) => tableOf(at) !== table || !isIt(found));
+      return lines.length < before;
+    };
+    const [flag, chain] = line.split(" ");
+    if (line.startsWith("*")) table = line;
+    else if (line.startsWith(":")) {
+      const name = line.split(" ")[0]!;
+      lines = lines.map((found, at) => tableOf(at) === table && found.startsWith(`${name} `) ? line : found);
+    } else if (flag === "-D") {
+      if (!drop((found) => found === `-A ${line.slice(3)}`)) return { exit: 2, stderr: "Bad rule\n" };
+    } else if (flag === "-F") drop((found) => found.startsWith(`-A ${chain} `));
+    else if (flag === "-X") drop((found) => found.startsWith(`:${chain} `));
+    else return { exit: 2, stderr: `The fake iptables-restore does not know: ${line}\n` };
+  }
+  plantRules(machine, family, `${lines.join("\n")}\n`);
+  return {};
+}
