@@ -27,6 +27,8 @@ export interface FirewallFacts {
   readonly dockerNat: boolean;
   /** What names of host ends of lan links begin with. */
   readonly hostEndPrefix: string;
+  /** Whether rules can name the bridge (`meta ibrname`, CONFIG_NFT_BRIDGE_META: Debian has it as nft_meta_bridge). */
+  readonly bridgeMeta: boolean;
 }
 
 /** All tables of a prepared host, in the order they are made. */
@@ -38,9 +40,12 @@ export function firewallTables(facts: FirewallFacts): readonly NftTable[] {
  * The control allow-list and the lans' wall.
  *
  * A registered port speaks IPv4 and ARP with its own MAC and address, nothing else, and hears nobody but
- * registered ports and the host. Rules cannot name the bridge, since `meta ibrname` is missing from some kernels
- * (CONFIG_NFT_BRIDGE_META), so a port that is not registered is known by what it says: nothing with a control
- * address passes a container's port (Docker names them veth…) unless that port is registered.
+ * registered ports and the host. Rules need not name the bridge, since `meta ibrname` is missing from some kernels
+ * (CONFIG_NFT_BRIDGE_META): a port that is not registered is known by what it says: nothing with a control
+ * address passes a container's port (Docker names them veth…) unless that port is registered. Two that are not
+ * registered can so still talk to each other by IPv6 or with addresses from elsewhere. Where rules can name the
+ * bridge that ends too; elsewhere nothing in a frame or its port tells this bridge's ports from those of other
+ * Docker networks (all are veth…, group 0), and marks on Docker's ports are not ours to set.
  */
 function bridgeTable(facts: FirewallFacts): NftTable {
   const names = `@${CONTROL_SETS.names}`;
@@ -78,7 +83,12 @@ function bridgeTable(facts: FirewallFacts): NftTable {
         // Only here are both ports known: in postrouting a bridge tells no input port.
         name: "forward",
         hook: { type: "filter", at: "forward", priority: -200 },
-        rules: [`oifname ${names} iifname != ${names} counter drop`],
+        rules: [
+          `oifname ${names} iifname != ${names} counter drop`,
+          ...(facts.bridgeMeta
+            ? [`meta ibrname "${facts.controlBridge}" iifname != ${names} counter drop`]
+            : []),
+        ],
       },
       {
         name: "postrouting",

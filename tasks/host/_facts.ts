@@ -2,6 +2,7 @@
 import process from "node:process";
 import type { Look } from "../../lib/host/types.ts";
 import { DAEMON_JSON } from "../../lib/resource/engine.ts";
+import { kernelModule } from "../../lib/resource/kinds/kernel_module.ts";
 
 /** Facts of one machine at one moment. Plain data, so that tests can make them up. */
 export interface HostFacts {
@@ -9,6 +10,8 @@ export interface HostFacts {
   readonly programs: readonly string[];
   /** True when this kernel loads modules. */
   readonly modules: boolean;
+  /** True when nftables' bridge family can tell the bridge a frame is on (CONFIG_NFT_BRIDGE_META). */
+  readonly bridgeMeta: boolean;
   /** The engine's own default runtime, as an absolute path. */
   readonly runc: string;
   /** How berth itself is started: one path, or a runtime with its arguments. */
@@ -22,14 +25,16 @@ const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "
 
 /** Reads the facts. */
 export async function hostFacts(look: Look): Promise<HostFacts> {
-  const [paths, modules, runc] = await Promise.all([
+  const [paths, modules, runc, meta] = await Promise.all([
     Promise.all(PROGRAMS.map((program) => findProgram(look, program))),
     look.stat("/proc/modules"),
     defaultRuntime(look),
+    kernelModule("nft_meta_bridge").observe(look),
   ]);
   return {
     programs: PROGRAMS.filter((_, index) => paths[index] !== null),
     modules: modules !== null,
+    bridgeMeta: meta !== null && meta.how !== "unavailable",
     runc: runc ?? paths[PROGRAMS.indexOf("runc")] ?? "/usr/sbin/runc",
     berth: berthCommand(),
   };

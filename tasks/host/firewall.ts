@@ -8,10 +8,11 @@ import { type FirewallFacts, firewallTables } from "../../lib/resource/firewall.
 import { parseSubnet, subnetText } from "../../lib/resource/ipv4.ts";
 import { nftTable } from "../../lib/resource/nft_table.ts";
 import { CONTROL_NETWORK, HOST_END_PREFIX } from "../../lib/vnode/names.ts";
+import type { HostFacts } from "./_facts.ts";
 import { runStep, type Step } from "./_step.ts";
 
 /** What the rules are made from. */
-export function firewallFacts(config: Config): FirewallFacts {
+export function firewallFacts(config: Config, { bridgeMeta }: HostFacts): FirewallFacts {
   const { controlNet, engine } = config.host;
   return {
     controlBridge: CONTROL_NETWORK,
@@ -21,6 +22,7 @@ export function firewallFacts(config: Config): FirewallFacts {
     dockerSubnet: networkOf(engine.bip),
     dockerNat: !engine.iptables,
     hostEndPrefix: HOST_END_PREFIX,
+    bridgeMeta,
   };
 }
 
@@ -30,8 +32,8 @@ function networkOf(cidr: string): string {
 }
 
 /** Our tables; and where Docker's own management is off, an end to what it had set up. */
-export function firewallResources(config: Config): readonly AnyResource[] {
-  const tables = firewallTables(firewallFacts(config)).map(nftTable);
+export function firewallResources(config: Config, facts: HostFacts): readonly AnyResource[] {
+  const tables = firewallTables(firewallFacts(config, facts)).map(nftTable);
   return config.host.engine.iptables ? tables : [...tables, noDockerLeftovers()];
 }
 

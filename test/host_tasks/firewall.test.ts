@@ -15,8 +15,27 @@ const TABLES = firewallTables({
   dockerSubnet: "192.168.254.0/24",
   dockerNat: true,
   hostEndPrefix: "bve-",
+  bridgeMeta: false,
 });
 const [bridge, , nat] = TABLES;
+
+test("where rules can name the bridge, a port that is not registered reaches no other at all", () => {
+  const facts = {
+    controlBridge: "_dockercnet",
+    controlSubnet: "172.16.0.0/12",
+    nat: true,
+    routable: [],
+    dockerSubnet: "192.168.254.0/24",
+    dockerNat: true,
+    hostEndPrefix: "bve-",
+  };
+  const rules = (bridgeMeta: boolean) =>
+    firewallTables({ ...facts, bridgeMeta })[0]!.chains.find(({ name }) => name === "forward")!.rules;
+  assert.equal(
+    rules(true).filter((rule) => !rules(false).includes(rule)),
+    [`meta ibrname "_dockercnet" iifname != @${CONTROL_SETS.names} counter drop`],
+  );
+});
 
 test("the NAT table accepts what is routable before it masquerades", () => {
   const rules = nat!.chains[0]!.rules;

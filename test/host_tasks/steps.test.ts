@@ -15,6 +15,7 @@ import { CONFIG } from "./_config.ts";
 const FACTS: HostFacts = {
   programs: ["ip", "sysctl"],
   modules: true,
+  bridgeMeta: false,
   runc: "/usr/sbin/runc",
   berth: ["/usr/bin/berth"],
 };
@@ -65,8 +66,8 @@ test("bridged frames stay out of iptables unless Docker manages it", () => {
   const engine = { ...CONFIG.host.engine, iptables: true };
   const docker = { ...CONFIG, host: { ...CONFIG.host, engine } };
   assert.is(kernelParameters(docker)["net.bridge.bridge-nf-call-iptables"], undefined);
-  assert.not(ids(firewallResources(docker)).includes("iptables rules of docker"));
-  assert.ok(ids(firewallResources(CONFIG)).includes("iptables rules of docker"));
+  assert.not(ids(firewallResources(docker, FACTS)).includes("iptables rules of docker"));
+  assert.ok(ids(firewallResources(CONFIG, FACTS)).includes("iptables rules of docker"));
 });
 
 test("engineOptions() keeps the operator's runtimes and options beside ours", () => {

@@ -23,4 +23,5 @@ export const FACTS: FirewallFacts = {
   dockerSubnet: "192.168.254.0/24",
   dockerNat: true,
   hostEndPrefix: "bve-",
+  bridgeMeta: false,
 };
