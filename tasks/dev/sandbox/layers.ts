@@ -56,7 +56,7 @@ export async function imageTar(tell: Tell): Promise<string> {
 }
 
 /** Runs `build` once, whoever else wants the same at the same time; what is cached is complete. */
-async function cached(name: string, tell: Tell, build: (to: string) => Promise<void>): Promise<string> {
+export async function cached(name: string, tell: Tell, build: (to: string) => Promise<void>): Promise<string> {
   const path = join(CACHE, name);
   if (existsSync(path)) return path;
   mkdirSync(CACHE, { recursive: true });
@@ -183,9 +183,11 @@ async function buildImage(layer: string, to: string): Promise<void> {
   await Promise.resolve();
 }
 
-const APT = "apt-get -q -y -o Dpkg::Use-Pty=0 -o APT::Keep-Downloaded-Packages=true -o Acquire::Retries=3";
+/** apt-get with our options; the packages' files stay in its cache. */
+export const APT = "apt-get -q -y -o Dpkg::Use-Pty=0 -o APT::Keep-Downloaded-Packages=true -o Acquire::Retries=3";
 
-async function inClone(
+/** Makes a clone, uses it, ends it. */
+export async function inClone(
   options: Parameters<typeof openClone>[0],
   use: (clone: Clone) => Promise<void>,
 ): Promise<void> {
@@ -197,7 +199,8 @@ async function inClone(
   }
 }
 
-async function must(clone: Clone, script: string): Promise<string> {
+/** Runs a bash script in a clone and returns its stdout. @throws {Error} with the end of its output. */
+export async function must(clone: Clone, script: string): Promise<string> {
   const said = await clone.run(["/bin/bash", "-c", script], { env: DEBIAN_ENV, timeoutMs: 600_000 });
   if (said.exit === 0) return said.stdout;
   const tail = `${said.stdout}\n${said.stderr}`.trim().split("\n").slice(-15).join("\n");
@@ -209,7 +212,8 @@ function packageVersion(status: string, name: string): string | undefined {
   return /^Version: (.*)$/m.exec(stanza)?.[1];
 }
 
-function copy(from: string, to: string): void {
+/** Copies a directory's content with everything about it. */
+export function copy(from: string, to: string): void {
   const done = spawnSync("cp", ["-a", `${from}/.`, to], { encoding: "utf8" });
   if (done.status !== 0) throw new Error(`Cannot copy "${from}": ${done.stderr}`);
 }

@@ -1,0 +1,254 @@
+// A whole machine as tests see it: Debian in QEMU, booted, rebooted, cut from its power, with commands run in it.
+// QEMU runs in a throw-away vhost, so that it ends with the test process and leaves nothing. Asserts nothing itself.
+import type { ChildProcess } from "node:child_process";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Clone, openClone } from "../../tasks/dev/sandbox/clone.ts";
+import { imageTar } from "../../tasks/dev/sandbox/layers.ts";
+import { type Suite, type VmImage, vmImage, vmTools } from "../../tasks/dev/vm/image.ts";
+import { qemuArgv, VM_FOLDER } from "../../tasks/dev/vm/qemu.ts";
+import { until } from "../sandbox/harness.ts";
+import { type Answer, type Channel, openChannel } from "./_channel.ts";
+
+export { type Suite, until };
+
+/** A file of the machine: its text, or a copy of one of this machine's. */
+export type MachineFile = string | { readonly copy: string; readonly mode?: number };
+
+export interface MachineOptions {
+  /** @default {"bookworm"} */
+  readonly suite?: Suite;
+  /** What lies on it before its first boot, by path. */
+  readonly files?: Readonly<Record<string, MachineFile>>;
+  /** Blank disks of so many MiB: /dev/disk/by-id/virtio-disk0 … @default {[]} */
+  readonly disks?: readonly number[];
+  /** @default {1536} */
+  readonly memoryMiB?: number;
+  /** Milliseconds from power-on to the agent's first word. @default {240000} */
+  readonly bootMs?: number;
+}
+
+export interface RunOptions {
+  /** Milliseconds; then the command is killed and `run` throws. @default {60000} */
+  readonly timeoutMs?: number;
+  readonly input?: string | Uint8Array;
+}
+
+/** A machine of a test's own. */
+export interface Machine {
+  /** Milliseconds from power-on (or the call of reboot) to the agent's word, of the last boot. */
+  readonly bootMs: number;
+  /** Runs a command as root; a non-zero exit does not throw. */
+  run(argv: readonly string[], options?: RunOptions): Promise<Answer>;
+  /** Runs a bash script (`set -euo pipefail`) and returns its stdout. @throws {Error} with its output where it fails. */
+  sh(script: string, options?: RunOptions): Promise<string>;
+  write(path: string, text: string): Promise<void>;
+  /** Reboots as an operator would, and waits for the agent. */
+  reboot(): Promise<void>;
+  /** SIGKILL to QEMU: what was not synced is lost as far as the disk's cache goes. */
+  powerCut(): Promise<void>;
+  /** Power on, with the same disks; waits for the agent. */
+  start(): Promise<void>;
+  /** The last lines of its console. */
+  console(lines?: number): string;
+  /** Ends it and removes everything of it. Does nothing the second time. */
+  close(): Promise<void>;
+}
+
+const SOCKET = "/run/vm.sock";
+
+/** What is made of the options before the machine is switched on. */
+interface Made {
+  readonly clone: Clone;
+  readonly image: VmImage;
+  readonly options: MachineOptions;
+}
+
+/**
+ * Why no machine of that suite can be had here, or null. Only what lies outside counts: no root, no mirror to fetch
+ * from. Whatever else goes wrong while an image is made is thrown.
+ */
+export async function whyNoMachine(suite: Suite): Promise<string | null> {
+  if (process.getuid?.() !== 0) return "a test machine is made by root only";
+  try {
+    await vmImage(suite, tell);
+    return null;
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    const outside = /Could not resolve .*|Could not connect .*|Failed to fetch .*|Unable to locate package .*/
+      .exec(said);
+    if (outside === null) throw error;
+    return `no image of ${suite}: ${outside[0].slice(0, 120)}`;
+  }
+}
+
+/** The test image's file in this machine, for `files`. */
+export function boxImage(): Promise<string> {
+  return imageTar(tell);
+}
+
+/** Makes a machine without switching it on: a throw-away vhost with QEMU, the overlay, the files, the disks. */
+export async function makeMachine(options: MachineOptions = {}): Promise<Made> {
+  const image = await vmImage(options.suite ?? "bookworm", tell);
+  const clone = await openClone({ layer: await vmTools(tell) });
+  try {
+    const outside = clone.outside(VM_FOLDER);
+    for (const [path, file] of Object.entries(options.files ?? {})) {
+      place(join(outside, "files", path), file);
+    }
+    mkdirSync(join(outside, "files"), { recursive: true });
+    const disks = (options.disks ?? []).map((size, index) => `truncate -s ${size}M disk${index}`);
+    const script = `set -e; cd ${VM_FOLDER}
+      tar --create --file files.tar --owner=0 --group=0 --directory files .; rm -rf files
+      qemu-img create -q -f qcow2 -F raw -b ${image.disk} -o lazy_refcounts=on overlay
+      ${disks.join("\n")}`;
+    const said = await clone.run(["/bin/sh", "-c", script]);
+    if (said.exit !== 0) throw new Error(`Cannot make a test machine: ${said.stderr || said.stdout}`);
+    return { clone, image, options };
+  } catch (error) {
+    await clone.close();
+    throw error;
+  }
+}
+
+/** QEMU's argument vector for a machine that was made. */
+export function argvOf({ image, options }: Made, console: "log" | "hand"): string[] {
+  return qemuArgv({
+    image,
+    overlay: `${VM_FOLDER}/overlay`,
+    files: `${VM_FOLDER}/files.tar`,
+    disks: (options.disks ?? []).map((_, index) => `${VM_FOLDER}/disk${index}`),
+    socket: SOCKET,
+    memoryMiB: options.memoryMiB ?? 1536,
+    console,
+  });
+}
+
+/** Makes a machine, switches it on, and waits until its agent listens (after multi-user.target). */
+export async function openMachine(options: MachineOptions = {}): Promise<Machine> {
+  const made = await makeMachine(options);
+  const machine = machineOf(made);
+  try {
+    await machine.start();
+  } catch (error) {
+    await machine.close();
+    throw error;
+  }
+  return machine;
+}
+
+function machineOf(made: Made): Machine {
+  const { clone, options } = made;
+  let qemu: ChildProcess | undefined;
+  let channel: Channel | undefined;
+  let said = "";
+  let bootMs = 0;
+  const consoleEnd = (lines = 40) => said.replaceAll("\r", "").trimEnd().split("\n").slice(-lines).join("\n");
+  const withConsole = (error: unknown) =>
+    new Error(`${error instanceof Error ? error.message : error}\nThe console's end:\n${consoleEnd()}`);
+
+  const ready = async (began: number, not: string | null) => {
+    const deadlineMs = options.bootMs ?? 240_000;
+    try {
+      await until("the machine's agent", async (seen) => {
+        if (qemu?.exitCode !== null || qemu.signalCode !== null) throw new Error("QEMU has ended");
+        seen(`${said.length} bytes on the console`);
+        channel ??= existsSync(clone.outside(SOCKET)) ? await openChannel(clone.outside(SOCKET)) : undefined;
+        return channel !== undefined && channel.bootId !== null && channel.bootId !== not;
+      }, { deadlineMs, everyMs: 200 });
+    } catch (error) {
+      throw withConsole(error);
+    }
+    bootMs = Date.now() - began;
+  };
+  const run: Machine["run"] = async (argv, how = {}) => {
+    if (channel === undefined) throw new Error("The machine is switched off");
+    const timeoutMs = how.timeoutMs ?? 60_000;
+    const input = typeof how.input === "string" ? new TextEncoder().encode(how.input) : how.input;
+    const answer = await within(
+      channel.call(argv, input ?? new Uint8Array(), Math.ceil(timeoutMs / 1000)),
+      timeoutMs + 20_000, // the agent's own deadline comes first, and brings what was said
+    ).catch((error) => {
+      throw withConsole(
+        `"${argv.join(" ").slice(0, 300)}": ${error instanceof Error ? error.message : error}`,
+      );
+    });
+    if (answer.exit !== 124) return answer;
+    const tail = `stdout: ${answer.stdout.slice(-2000)}\nstderr: ${answer.stderr.slice(-2000)}`;
+    throw withConsole(`"${argv.join(" ").slice(0, 300)}" did not end within ${timeoutMs} ms\n${tail}`);
+  };
+  const must = async (argv: readonly string[], how?: RunOptions): Promise<string> => {
+    const answer = await run(argv, how);
+    if (answer.exit === 0) return answer.stdout;
+    throw new Error(
+      `"${argv.join(" ")}" ended with exit code ${answer.exit}\n${answer.stdout}${answer.stderr}`,
+    );
+  };
+  const machine: Machine = {
+    get bootMs() {
+      return bootMs;
+    },
+    run,
+    sh: (script, how) => must(["/bin/bash", "-c", `set -euo pipefail\n${script}`], how),
+    async write(path, text) {
+      const script = 'mkdir -p "$(dirname "$1")" && cat >"$1"';
+      await must(["/bin/sh", "-c", script, "write", path], { input: text });
+    },
+    async reboot() {
+      const before = channel?.bootId ?? null;
+      await must(["/bin/sh", "-c", "(sleep 0.2; reboot) >/dev/null 2>&1 &"]);
+      channel?.expectReboot();
+      await ready(Date.now(), before);
+    },
+    async powerCut() {
+      channel?.close();
+      channel = undefined;
+      await clone.run(["/bin/sh", "-c", `kill -9 $(pidof qemu-system-x86_64); rm -f ${SOCKET}`]);
+      await until(
+        "QEMU to end",
+        () => qemu === undefined || qemu.exitCode !== null || qemu.signalCode !== null,
+      );
+      qemu = undefined;
+    },
+    async start() {
+      if (qemu !== undefined) throw new Error("The machine is switched on already");
+      const began = Date.now();
+      qemu = clone.start(argvOf(made, "log"));
+      for (const stream of [qemu.stdout!, qemu.stderr!]) {
+        // One megabyte is some twenty boots.
+        stream.on("data", (chunk) => said = (said + chunk).slice(-1_000_000));
+      }
+      await ready(began, null);
+    },
+    console: consoleEnd,
+    async close() {
+      channel?.close();
+      channel = undefined;
+      await clone.close();
+    },
+  };
+  return machine;
+}
+
+function place(path: string, file: MachineFile): void {
+  mkdirSync(dirname(path), { recursive: true });
+  if (typeof file === "string") return writeFileSync(path, file);
+  copyFileSync(file.copy, path);
+  chmodSync(path, file.mode ?? 0o644);
+}
+
+function tell(line: string): void {
+  process.stderr.write(`vm: ${line}\n`);
+}
+
+async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer from the machine within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
