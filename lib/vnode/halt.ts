@@ -86,6 +86,7 @@ export async function reboot(
     await want(ground.host, record, "up", ground.by);
     await overStaleTask(
       ground.host,
+      ground.docker,
       record.containerId,
       () => ground.docker.restartContainer(record.containerId, { graceSeconds, timeoutMs: 120_000 }),
     );

@@ -77,12 +77,15 @@ export async function forgetRecord(host: Host, vnode: string): Promise<void> {
  * Says what is wanted of a vnode, and answers with its record as it then is. Only that is changed, in the record
  * as it stands now: the watch and an operator's command write at the same moments. Does nothing when that is
  * wanted already, whoever said it, nor when the record is gone or of another container by now.
+ *
+ * @param at when it was said, which may be before we are told of it.
  */
 export async function want(
   host: Host,
   record: Pick<VnodeRecord, "name" | "containerId">,
   state: Wanted["state"],
   by: string,
+  at: Date = new Date(),
 ): Promise<VnodeRecord | null> {
   const settled = (found: VnodeRecord | null) =>
     found === null || found.containerId !== record.containerId || found.wanted.state === state;
@@ -91,7 +94,7 @@ export async function want(
   return await alone(host, record.name, async () => {
     const now = await readRecord(host, record.name);
     if (now === null || settled(now)) return now;
-    const next: VnodeRecord = { ...now, wanted: { state, by, at: new Date().toISOString() } };
+    const next: VnodeRecord = { ...now, wanted: { state, by, at: at.toISOString() } };
     await put(host, next);
     return next;
   });

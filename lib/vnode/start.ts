@@ -2,13 +2,16 @@
 // reboot and the watch.
 import type { Docker } from "../docker/types.ts";
 import type { Host } from "../host/types.ts";
+import { systemClock } from "../docker/clock.ts";
 import { DockerError } from "../docker/errors.ts";
 
 /** dockerd may need that long under load; the gate has deadlines of its own. */
 const START_MS = 120_000;
 
 /** Of a start that a stale task stands in the way of. */
-const TRIES = 8;
+const TRIES = 4;
+/** Milliseconds for the engine to tell of a shim's death; some tell nothing of a container they think stopped. */
+const DEATH_MS = 3000;
 
 /** Starts a container. False when it was running already. */
 export async function startVnode(
@@ -19,18 +22,20 @@ export async function startVnode(
 ): Promise<boolean> {
   return await overStaleTask(
     host,
+    docker,
     containerId,
     () => docker.startContainer(containerId, { timeoutMs: START_MS, signal }),
   );
 }
 
 /**
- * Runs a call that starts a container, once more where a stale task stands in its way. An engine that is killed
+ * Runs a call that starts a container, and again where a stale task stood in its way. An engine that is killed
  * within a start leaves containerd a task that no engine knows of; from then on each start fails with "task …:
- * already exists" (20.10, test/sandbox/kills.test.ts). containerd lets go of it when its shim dies.
+ * already exists" (test/sandbox/kills.test.ts).
  */
 export async function overStaleTask<T>(
   host: Host,
+  docker: Docker,
   containerId: string,
   start: () => Promise<T>,
 ): Promise<T> {
@@ -39,14 +44,33 @@ export async function overStaleTask<T>(
       return await start();
     } catch (error) {
       if (tries === TRIES || !(error instanceof DockerError) || !isStaleTask(error.message)) throw error;
-      // Docker has just said that the container does not run: the shim serves nobody. containerd needs a moment
-      // to notice its death; a failed start takes about as long.
-      await host.exec({
-        argv: ["pkill", "-KILL", "-f", `^[^ ]*containerd-shim[^ ]* .*-id ${containerId}( |$)`],
-        okExit: [0, 1],
-      });
+      await clearStaleTask(host, docker, containerId);
     }
   }
+}
+
+/**
+ * Ends a task that containerd has and Docker does not know to run: its shim is killed, and containerd then collects
+ * the rest. Waits until the engine has told of the death: a start before that would lose its network to it (26.1).
+ * To be called only where Docker has just said that the container does not run.
+ */
+export async function clearStaleTask(host: Host, docker: Docker, containerId: string): Promise<void> {
+  const enough = new AbortController();
+  const killed = async () => {
+    await host.exec({
+      argv: ["pkill", "-KILL", "-f", `^[^ ]*containerd-shim[^ ]* .*-id ${containerId}( |$)`],
+      okExit: [0, 1],
+    });
+    await systemClock.wait(DEATH_MS, enough.signal);
+    enough.abort();
+  };
+  let killing: Promise<void> | undefined;
+  for await (const told of docker.follow({ signal: enough.signal, types: ["container"] })) {
+    if (told.kind === "connected") killing ??= killed();
+    if (told.kind === "event" && told.event.id === containerId && told.event.action === "die") enough.abort();
+    if (told.kind === "disconnected") enough.abort();
+  }
+  await killing;
 }
 
 /** What containerd says of a task that is left over. */

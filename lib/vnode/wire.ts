@@ -143,6 +143,17 @@ async function endSteps(
   return { steps, gone };
 }
 
+/** The generations of a vnode that stand on its interfaces, or were wired last, and still live. */
+export async function livingGenerations(look: Look, vnode: string, view?: HostView): Promise<string[]> {
+  const { links, bootId } = view ?? (await readHostView(look));
+  const marks = [...links.values()].map((link) => parseLinkAlias(link.ifalias));
+  const told = marks.filter((mark) => mark?.vnode === vnode).map((mark) => mark!.generation);
+  const last = await readLife(look, vnode);
+  const all = [...new Set(last === null ? told : [...told, last.generation])];
+  const alive = await Promise.all(all.map((generation) => isAlive(look, generation, bootId)));
+  return all.filter((_, index) => alive[index]);
+}
+
 /** Which life was wired to its end last, and the control port it has. */
 export async function readLife(
   look: Look,

@@ -8,7 +8,8 @@ import { lifeOf } from "../vnode/life.ts";
 import { readRecord, want } from "../vnode/record.ts";
 import type { HostView } from "../vnode/view.ts";
 import { milliseconds } from "./pace.ts";
-import { unwire, wire } from "../vnode/wire.ts";
+import { clearStaleTask } from "../vnode/start.ts";
+import { livingGenerations, unwire, wire } from "../vnode/wire.ts";
 import { wiringOf } from "../vnode/wiring.ts";
 
 export interface ReconcileParts {
@@ -30,6 +31,24 @@ export interface Reconciled {
 
 /** Deadline of an inspect: it blocks while the gate holds the container's start. */
 const INSPECT_MS = 40_000;
+
+/**
+ * Ends a life that Docker does not know: its engine was killed while it started the container. Seen alive, and
+ * Docker asked *after* that (an inspect waits for a start that is under way) says that nothing runs.
+ *
+ * @returns the generation that was ended, or null.
+ */
+async function endStaleLife(parts: ReconcileParts, vnode: string, id: string): Promise<string | null> {
+  const { host, docker, log } = parts;
+  const [generation] = await livingGenerations(host, vnode, parts.view);
+  if (generation === undefined) return null;
+  const again = await docker.inspectContainer(id, { timeoutMs: INSPECT_MS });
+  if (again !== null && again.state.pid !== 0) return null;
+  if (!(await livingGenerations(host, vnode)).includes(generation)) return null;
+  log.warn("Ends a life that the engine has forgotten", { vnode, generation });
+  await clearStaleTask(host, docker, id);
+  return generation;
+}
 
 /** Puts one vnode right. Does nothing when everything is. */
 export async function reconcile(parts: ReconcileParts, vnode: string): Promise<Reconciled> {
@@ -60,9 +79,13 @@ export async function reconcile(parts: ReconcileParts, vnode: string): Promise<R
       if (wired.generation !== null) return { state: "wired", changed: wired.changed, boot: false };
     }
   }
+  let force = container === null ? "all" : undefined;
+  if (container !== null && container.state.pid === 0) {
+    force = await endStaleLife(parts, vnode, container.id) ?? undefined;
+  }
   const unwired = await unwire(host, vnode, {
     control,
-    ...(container === null && { force: "all" }),
+    ...(force !== undefined && { force }),
     ...(parts.view !== undefined && { view: parts.view }),
   });
   for (const step of unwired.steps) log.info("Unwired", { vnode, resource: step.resource, why: step.why });

@@ -163,6 +163,9 @@ export async function watch(options: WatchOptions): Promise<void> {
       await attempt(options.ensure(lan(spec)));
     }
     const containers = await docker.listContainers({ all: true });
+    wishes.saw(
+      containers.filter((one) => one.state === "running" || one.state === "paused").map((one) => one.id),
+    );
     const view = await readHostView(host);
     await attempt((async () => {
       const known = new Set(containers.map((one) => one.id));

@@ -32,6 +32,8 @@ export class Wishes {
   readonly #deaths = new Deaths();
   /** Stops by Docker that no start has followed yet. */
   readonly #stops = new Map<string, Stop>();
+  /** Containers known to run. */
+  readonly #running = new Set<string>();
   #leaving = false;
 
   constructor(parts: WishesParts) {
@@ -47,9 +49,18 @@ export class Wishes {
     this.#leaving = false;
   }
 
+  /** Containers that a list shows as running. */
+  saw(ids: Iterable<string>): void {
+    for (const id of ids) this.#running.add(id);
+  }
+
   /** Takes one event. Told from before the connection (`live` is false), it only counts as history. */
   async take(event: EngineEvent, live: boolean): Promise<void> {
     const verdict = this.#deaths.judge(event);
+    // A start that failed, or a task that a crash left, may end with a `die` of a container that never ran.
+    const ran = event.action !== "die" || this.#running.delete(event.id);
+    if (event.action === "start") this.#running.add(event.id);
+    if (!ran) return;
     const vnode = event.attributes[LABEL_VNODE];
     if (verdict === null || vnode === undefined || !live) return;
     const { host, log, clock } = this.#parts;
@@ -63,7 +74,7 @@ export class Wishes {
       log.info("Engine is going down: what is wanted stays", { vnode });
       return;
     }
-    const next = await want(host, record, verdict.state, verdict.by);
+    const next = await want(host, record, verdict.state, verdict.by, saidAt(event));
     if (next?.wanted.by !== verdict.by) return;
     log.info("Wanted", { vnode, state: verdict.state, by: verdict.by });
     if (verdict.state === "halted" && verdict.byDocker) this.#stops.set(vnode, { record, at: clock.now() });
@@ -74,10 +85,16 @@ export class Wishes {
     const { host, log, clock } = this.#parts;
     const fresh = [...this.#stops].filter(([, stop]) => clock.now() - stop.at <= RESTART_MS);
     this.#stops.clear();
+    this.#running.clear();
     if (fresh.length === 0 || !(await this.#parts.engineCrashed())) return;
     for (const [vnode, { record }] of fresh) {
       await want(host, record, "up", `${record.wanted.by}, before the engine crashed`);
       log.info("Wanted", { vnode, state: "up", by: "the engine crashed within its restart" });
     }
   }
+}
+
+/** When an event happened; the engine is on this machine, so its clock is ours. */
+function saidAt(event: EngineEvent): Date {
+  return new Date(Number(BigInt(event.timeNano) / 1_000_000n));
 }

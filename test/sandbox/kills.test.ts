@@ -159,6 +159,11 @@ async function chaos(engine: Engine, liveRestore: boolean, seed: number): Promis
     }
   } catch (error) {
     process.stdout.write(
+      await box.sh(
+        `docker ps -a; for c in left right; do docker inspect $c | grep -A12 '"State"'; docker inspect $c | grep -A22 '"Networks"'; nsenter -t $(docker inspect -f '{{.State.Pid}}' $c) -n ip -o addr || true; done; ip -o link | cut -c1-150; pgrep -af containerd-shim; nft list set bridge berth control_ports; cat /run/berth/life/*; true`,
+      ),
+    );
+    process.stdout.write(
       await watchLog(box, 40) + (await box.run(["tail", "-n", "40", "/var/log/berth-watch.log"])).stdout +
         (await box.run(["tail", "-n", "15", "/var/log/dockerd.log"])).stdout,
     );
