@@ -33,13 +33,14 @@ async function lab(quick: boolean, realtime: boolean): Promise<Runs> {
     berth: true,
     realtime,
   });
-  const { spawn, hello, script, scriptStale, gate, gateFirst, wire, batch, serial } = answer;
+  const { spawn, hello, script, scriptStale, scriptBerth, gate, gateFirst, wire, batch, serial } = answer;
   const gatePeak = answer.gateKiB.map((kib) => kib / 1024);
   return {
     labSpawn: spawn,
     labHello: hello,
     script,
     scriptStale,
+    scriptBerth,
     gate,
     gateFirst,
     gatePeak,

@@ -1,10 +1,11 @@
 // What runs inside the lab, bundled and on Bun's runtime as the executable is: the gate's script and `berth gate`
 // for 4 links, wire() for 200 links against the same commands by hand. Its argument and its answer are JSON.
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { gateFiles } from "../../../lib/gate/prepare.ts";
 import { gateScript } from "../../../lib/gate/script.ts";
+import { gatePath } from "../../../lib/vnode/paths.ts";
 import type { VnodeRecord } from "../../../lib/vnode/record.ts";
 import { wire } from "../../../lib/vnode/wire.ts";
 import { wiringOf } from "../../../lib/vnode/wiring.ts";
@@ -24,6 +25,8 @@ import {
 } from "./lab_ground.ts";
 
 const SCRIPT = "/run/lab/gate";
+/** The same with the executable to fall back on. */
+const SCRIPT_BERTH = "/run/lab/gate-berth";
 
 function timed(argv: readonly string[], input?: string): number {
   const began = performance.now();
@@ -52,6 +55,17 @@ async function scriptStart(record: VnodeRecord, left: "nothing" | "ifbs", path =
   requireWired(container);
   await killContainer(container);
   return ms;
+}
+
+/** The script that has to run berth: without its control line the batches are not trusted. */
+async function scriptBerth(record: VnodeRecord): Promise<number> {
+  const control = `${gatePath(record.containerId)}/control`;
+  renameSync(control, `${control}.off`);
+  try {
+    return await scriptStart(record, "nothing", SCRIPT_BERTH);
+  } finally {
+    renameSync(`${control}.off`, control);
+  }
 }
 
 function gateArgv(berth: string, { record, life }: Container): string[] {
@@ -153,14 +167,21 @@ async function main(question: LabQuestion): Promise<LabAnswer> {
     VnodeRecord,
     VnodeRecord,
   ];
-  const script = gateScript({ runc: "/bin/true", berth: "/nonexistent", dataRoot: "/var/lib/docker" });
-  writeFileSync(SCRIPT, script);
-  chmodSync(SCRIPT, 0o755);
+  for (
+    const [path, berth] of [[SCRIPT, "/nonexistent"], [
+      SCRIPT_BERTH,
+      question.berth ?? "/nonexistent",
+    ]] as const
+  ) {
+    writeFileSync(path, gateScript({ runc: "/bin/true", berth, dataRoot: "/var/lib/docker" }));
+    chmodSync(path, 0o755);
+  }
   const answer: LabAnswer = {
     spawn: [],
     script: [],
     other: [],
     scriptStale: [],
+    scriptBerth: [],
     hello: [],
     gate: [],
     gateFirst: [],
@@ -175,6 +196,7 @@ async function main(question: LabQuestion): Promise<LabAnswer> {
     if (question.other !== undefined) answer.other.push(await scriptStart(four, "nothing", question.other));
     answer.scriptStale.push(await scriptStart(four, "ifbs"));
     if (question.berth === null) continue;
+    answer.scriptBerth.push(await scriptBerth(four));
     answer.hello.push(timed([question.hello]));
     const { all, first } = await berthStart(question.berth, four);
     answer.gate.push(all);

@@ -26,6 +26,8 @@ export interface LabAnswer {
   readonly other: number[];
   /** The same with 4 ifbs of the life before still standing. */
   readonly scriptStale: number[];
+  /** The script with berth itself having to wire. */
+  readonly scriptBerth: number[];
   /** The bare hello of the same runtime. */
   readonly hello: number[];
   /** `berth gate` for 4 links, from its start to its end. */

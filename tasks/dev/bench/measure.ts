@@ -16,6 +16,7 @@ export const MEASURES = {
   gatePeak: { title: "lab: berth gate, 4 links, peak memory", unit: "MiB" },
   script: { title: "lab: gate's script, 4 links", unit: "ms" },
   scriptStale: { title: "lab: gate's script, 4 links, 4 ifbs left over", unit: "ms" },
+  scriptBerth: { title: "lab: gate's script that has to run berth, 4 links", unit: "ms" },
   wire: { title: "lab: wire(), 200 links", unit: "ms" },
   batch: { title: "lab: 200 links by a hand-written batch a tool", unit: "ms" },
   serial: { title: "lab: 200 links by a process a command", unit: "ms" },
