@@ -36,7 +36,14 @@ export interface Subject {
 }
 
 /** Declares the laws for a subject as tests named "NAME: law". */
-export function laws(name: string, make: (world: World) => Subject, open: () => Promise<World>): void {
+export function laws(
+  name: string,
+  make: (world: World) => Subject,
+  open: () => Promise<World>,
+  /** `crashes`: a crash is tried at every so-manieth call, from a place that BERTH_TEST_SEED moves. @default {1} */
+  { crashes = 1 }: { readonly crashes?: number } = {},
+): void {
+  const first = 1 + Number(process.env["BERTH_TEST_SEED"] ?? 0) % crashes;
   const law = (title: string, run: (world: World, subject: Subject) => Promise<void>) =>
     test(`${name}: ${title}`, async () => {
       const world = await open();
@@ -123,7 +130,7 @@ export function laws(name: string, make: (world: World) => Subject, open: () => 
   });
 
   test(`${name}: a crash after any single op is healed by the next run`, async () => {
-    for (let calls = 1, survived = false; !survived; calls++) {
+    for (let calls = first, survived = false; !survived; calls += crashes) {
       const world = await open();
       try {
         const subject = make(world);
@@ -141,7 +148,7 @@ export function laws(name: string, make: (world: World) => Subject, open: () => 
   });
 
   test(`${name}: a crash after any single op is undone by undo alone`, async () => {
-    for (let calls = 1, survived = false; !survived; calls++) {
+    for (let calls = first, survived = false; !survived; calls += crashes) {
       const world = await open();
       try {
         const subject = make(world);
@@ -157,7 +164,7 @@ export function laws(name: string, make: (world: World) => Subject, open: () => 
   });
 
   test(`${name}: a crash in the middle of an undo is healed by the next undo`, async () => {
-    for (let calls = 1, survived = false; !survived; calls++) {
+    for (let calls = first, survived = false; !survived; calls += crashes) {
       const world = await open();
       try {
         const subject = make(world);
