@@ -57,7 +57,7 @@ export interface Seen {
 export function stepsOf(wiring: Wiring, seen: Seen): Step[] {
   const links = wiring.links.map((link) => linkSteps(wiring, link, seen));
   const made = wiring.links.filter((_, index) =>
-    links[index]!.some((step) => step.resource.startsWith("link"))
+    links[index]!.some((step) => step.resource.startsWith("link") && step.verb !== "update")
   );
   const steps = links.flat();
   steps.push(...strayLinkSteps(wiring, seen.view));
@@ -162,7 +162,18 @@ function shapeSteps(wiring: Wiring, link: LinkWiring, seen: Seen, fresh: boolean
     fresh ? [] : view.qdiscs.get(link.end) ?? [],
     link.ingress,
   );
-  if (link.ifb === null) return steps;
+  const hasIngress = !fresh && (view.qdiscs.get(link.end) ?? []).some((qdisc) => qdisc.kind === "ingress");
+  if (link.ifb === null) {
+    if (!hasIngress) return steps;
+    // A redirect whose ifb is gone drops all that the vnode says.
+    const why = "what it says is not shaped any more";
+    return [...steps, {
+      resource: `${resource} redirect`,
+      verb: "delete",
+      why,
+      tc: [`qdisc del dev ${link.end} ingress`],
+    }];
+  }
   const ifb = view.links.get(link.ifb);
   const stale = ifb !== undefined && ifb.ifalias !== alias;
   const lacking = ifb === undefined || stale;
@@ -190,7 +201,6 @@ function shapeSteps(wiring: Wiring, link: LinkWiring, seen: Seen, fresh: boolean
       link.egress,
     ),
   );
-  const hasIngress = !fresh && (view.qdiscs.get(link.end) ?? []).some((qdisc) => qdisc.kind === "ingress");
   if (lacking || !hasIngress || !seen.redirected.has(link.end)) {
     steps.push({
       resource: `${resource} redirect`,
@@ -211,7 +221,7 @@ function qdiscSteps(
   const differs = shapeDiffers(found, wanted);
   if (differs === null) return [];
   const root = found.find((one) => one.root === true && one.handle === "1:");
-  const outer = wanted.netem !== undefined ? "netem" : "tbf";
+  const outer = wanted.netem !== undefined ? "netem" : wanted.tbf !== undefined ? "tbf" : null;
   // The same kind under the same handle is changed in place: nothing in flight is lost, the backlog is kept.
   const innerToGo = wanted.netem !== undefined && wanted.tbf === undefined &&
     found.some((one) => one.parent === "1:1");

@@ -81,28 +81,35 @@ export function qdiscLines(dev: string, wanted: Qdiscs, verb: "add" | "replace" 
   return tbf === undefined ? [] : [`qdisc ${verb} dev ${dev} root handle 1: ${tbfWords(tbf)}`];
 }
 
-/** The kernel rounds to its clock ticks: 2 % and a few bytes are the same. */
-function near(found: unknown, wanted: number, slack: number): boolean {
-  return typeof found === "number" && Math.abs(found - wanted) <= Math.max(slack, wanted * 0.02);
+/** What a kernel keeps as a time at the rate (burst) or tc prints as one (limit) comes back rounded to ticks. */
+const ROUNDED = 0.02;
+/** tc prints six digits of a delay. */
+const SIX_DIGITS = 1e-5;
+
+/** True within `slack`, or within that part of the wanted number. */
+function near(found: unknown, wanted: number, slack: number, part = 0): boolean {
+  return typeof found === "number" && Math.abs(found - wanted) <= Math.max(slack, wanted * part);
 }
 
 function tbfDiffers(found: FoundQdisc, wanted: NonNullable<Qdiscs["tbf"]>): string | null {
   const options = found.options ?? {};
   const rate = options["rate"];
   if (!near(rate, wanted.rateBps / 8, 1)) return `rate ${Number(rate) * 8} bit/s, wanted ${wanted.rateBps}`;
-  if (!near(options["burst"], wanted.burst, 16)) return `burst ${options["burst"]}, wanted ${wanted.burst}`;
+  if (!near(options["burst"], wanted.burst, 16, ROUNDED)) {
+    return `burst ${options["burst"]}, wanted ${wanted.burst}`;
+  }
   // tc prints the limit as the latency it makes, in microseconds.
   const lat = options["lat"];
   const limit = typeof options["limit"] === "number"
     ? options["limit"]
     : Number(rate) * (Number(lat) / 1e6) + Number(options["burst"]);
-  return near(limit, wanted.limit, 64) ? null : `limit ${Math.round(limit)}, wanted ${wanted.limit}`;
+  return near(limit, wanted.limit, 64, ROUNDED) ? null : `limit ${Math.round(limit)}, wanted ${wanted.limit}`;
 }
 
 function netemDiffers(found: FoundQdisc, wanted: NonNullable<Qdiscs["netem"]>): string | null {
   const options = found.options ?? {};
   const delay = (options["delay"] as { delay?: number } | undefined)?.delay ?? 0;
-  if (!near(delay * 1e6, wanted.delayUs, 2)) {
+  if (!near(delay * 1e6, wanted.delayUs, 2, SIX_DIGITS)) {
     return `delay ${Math.round(delay * 1e6)} us, wanted ${wanted.delayUs}`;
   }
   const loss = (options["loss-random"] as { loss?: number } | undefined)?.loss ?? 0;
@@ -130,8 +137,12 @@ export function shapeDiffers(
   if (wanted.netem !== undefined) {
     const why = netemDiffers(root, wanted.netem);
     if (why !== null) return { why, missing: false };
-    if (wanted.tbf === undefined) return null;
     const inner = found.find((one) => one.kind === "tbf" && one.parent === "1:1");
+    if (wanted.tbf === undefined) {
+      return inner === undefined
+        ? null
+        : { why: "a rate limit inside the delay, none wanted", missing: false };
+    }
     if (inner === undefined) return { why: "no rate limit inside the delay", missing: false };
     const rate = tbfDiffers(inner, wanted.tbf);
     return rate === null ? null : { why: rate, missing: false };

@@ -13,13 +13,20 @@ const TRIES = 4;
 /** Milliseconds for the engine to tell of a shim's death; some tell nothing of a container they think stopped. */
 const DEATH_MS = 3000;
 
-/** Starts a container. False when it was running already. */
+/**
+ * Starts a container. False when it was running already.
+ *
+ * A task that a killed engine has left is ended first: 26.1 and 28.5 would replace it by themselves, then take its
+ * death for that of the new life and tear down its network (test/sandbox/kills.test.ts).
+ */
 export async function startVnode(
   host: Host,
   docker: Docker,
   containerId: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
+  const shim = (await readShims(host)).get(containerId);
+  if (shim !== undefined) await endForgottenTask(host, docker, containerId, shim);
   return await overStaleTask(
     host,
     docker,
@@ -71,6 +78,40 @@ export async function clearStaleTask(host: Host, docker: Docker, containerId: st
     if (told.kind === "disconnected") enough.abort();
   }
   await killing;
+}
+
+/** Milliseconds that a shim may take to end after its container (some 100), and between two looks. */
+const ENDING_MS = 2000;
+const ENDING_STEP_MS = 50;
+
+/** Containers that have a shim, with the shim's pid. */
+export async function readShims(host: Host): Promise<ReadonlyMap<string, string>> {
+  const { stdout } = await host.exec({ argv: ["pgrep", "-af", "^[^ ]*containerd-shim"], okExit: [0, 1] });
+  const found = [...stdout.matchAll(/^(\d+) .* -id ([0-9a-f]{64})( |$)/gm)];
+  return new Map(found.map((match) => [match[2]!, match[1]!]));
+}
+
+/**
+ * Ends a container's task that a killed engine has left, where there is one. `shim` was seen before Docker was
+ * asked, and Docker, whose inspect waits for a start that is under way, says that nothing runs: but something does.
+ * A shim that is just ending with its container is waited for.
+ */
+export async function endForgottenTask(
+  host: Host,
+  docker: Docker,
+  containerId: string,
+  shim: string,
+): Promise<boolean> {
+  const container = await docker.inspectContainer(containerId);
+  if (container !== null && container.state.pid !== 0) return false;
+  const hasChildren = (await host.exec({ argv: ["pgrep", "-P", shim], okExit: [0, 1] })).exit === 0;
+  for (let waited = 0;; waited += ENDING_STEP_MS) {
+    if ((await readShims(host)).get(containerId) !== shim) return false;
+    if (hasChildren || waited >= ENDING_MS) break;
+    await systemClock.wait(ENDING_STEP_MS);
+  }
+  await clearStaleTask(host, docker, containerId);
+  return true;
 }
 
 /** What containerd says of a task that is left over. */

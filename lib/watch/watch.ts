@@ -10,7 +10,7 @@ import { lan } from "../vnode/lan.ts";
 import { lansOfRecords } from "../vnode/lans.ts";
 import { LABEL_VNODE } from "../vnode/names.ts";
 import { readRecord, readRecords } from "../vnode/record.ts";
-import { startVnode } from "../vnode/start.ts";
+import { endForgottenTask, readShims, startVnode } from "../vnode/start.ts";
 import { readHostView } from "../vnode/view.ts";
 import { preparedContainers, prepareGate } from "../gate/prepare.ts";
 import { collectOrphans } from "./orphans.ts";
@@ -162,6 +162,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     for (const spec of lansOfRecords(records.filter((one) => one.wanted.state === "up"))) {
       await attempt(options.ensure(lan(spec)));
     }
+    const shims = await readShims(host);
     const containers = await docker.listContainers({ all: true });
     wishes.saw(
       containers.filter((one) => one.state === "running" || one.state === "paused").map((one) => one.id),
@@ -177,7 +178,12 @@ export async function watch(options: WatchOptions): Promise<void> {
     await Promise.all(records.map(async (record) => {
       try {
         const result = await reconcile({ host, docker, log, view }, record.name);
-        if (result.boot) booting.add(record.name);
+        if (result.boot) return booting.add(record.name);
+        const shim = shims.get(record.containerId);
+        if (result.state !== "down" || shim === undefined) return;
+        if (await endForgottenTask(host, docker, record.containerId, shim)) {
+          log.warn("Ended a task that the engine has forgotten", { vnode: record.name });
+        }
       } catch {
         // The queue looks again by itself, and reports and retries what fails.
         wiring.add(record.name);

@@ -2,7 +2,7 @@
 // default.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { loadConfig } from "../../lib/config/load.ts";
+import { loadConfig, loadHostConfig } from "../../lib/config/load.ts";
 import { parseConfig } from "../../lib/config/parse.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import { lookAt } from "./_files.ts";
@@ -217,6 +217,18 @@ test("loading grows with the number of vnodes, not with its square", () => {
   const [few, many] = [time(200), time(1000)];
   // Five times as many; comparing each with each would take 25 times as long.
   assert.ok(many < 15 * few, `200 vnodes in ${few.toFixed(0)} ms, 1000 in ${many.toFixed(0)} ms`);
+});
+
+test("loadHostConfig() is not kept by a slip in a vnode's file, and tells one in its own", async () => {
+  const files = {
+    "/c/host.yaml": "engine: {socket: /run/other.sock}",
+    "/c/vnodes.d/slip.yaml": "vnodes: {left: {imgae: box}}",
+  };
+  const config = await loadHostConfig({ look: lookAt(files), directory: "/c" });
+  assert.is(config.host.engine.socket, "/run/other.sock");
+  assert.equal([config.lans, config.vnodes], [[], []]);
+  const broken = loadHostConfig({ look: lookAt({ "/c/host.yaml": "engin: {}" }), directory: "/c" });
+  assert.is(await broken.then(() => "", (error: BerthError) => error.code), "config");
 });
 
 test.run();

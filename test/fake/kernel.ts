@@ -145,6 +145,7 @@ export class FakeKernel {
       return { stdout: shows.map((one) => `${JSON.stringify(one)}\n`).join("") };
     }
     if (words.startsWith("nft -j list table ")) return json(this.#table());
+    if (argv[0] === "pgrep" || argv[0] === "pkill") return { exit: 1 };
     const batch = words === "ip -batch -" || words === "ip -force -batch -" || words === "tc -batch -" ||
       words === "nft -f -";
     if (!batch && argv[0] !== "sh") return null;

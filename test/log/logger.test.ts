@@ -23,6 +23,14 @@ test("text lines have the message and its fields", () => {
   );
 });
 
+test("a log that nobody else dates has time and level before each line", () => {
+  const text = said({ format: "file" }, (log) => {
+    log.info("Wired", { vnode: "left" });
+    log.error("Gone");
+  });
+  assert.is(text, "1970-01-01T00:00:00.000Z info  Wired vnode=left\n1970-01-01T00:00:00.000Z error Gone\n");
+});
+
 test("the journal gets its priorities", () => {
   const text = said({ format: "journal", level: "debug" }, (log) => {
     log.debug("a");

@@ -12,7 +12,7 @@ const SLEEP = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
 const FILE = "/etc/berth/vnodes.d/experiment.yaml";
 
 /** Two lans with the same subnets, a pair on each. */
-const experiment = (rate = "10mbit", command: readonly string[] = SLEEP) => ({
+const experiment = (rate: string | undefined = "10mbit", command: readonly string[] = SLEEP) => ({
   lans: {
     wire: { subnets: ["10.1.0.0/24", "fd00:1::/64"] },
     twin: { subnets: ["10.1.0.0/24", "fd00:1::/64"] },
@@ -122,6 +122,18 @@ async function changesLive(box: Sandbox): Promise<void> {
   assert.is(await box.sh("ip -o link | cut -d: -f1,2"), indexes);
   assert.is(await box.sh("tc qdisc show | grep -v 'bve-6aab6b736c1\\|bif-6aab6b736c1'"), others);
   assert.equal(await faultsOf(box, "left", [{ ...VNODES["left"]![0]!, rate: 3_000_000 }], "up"), []);
+  // No rate any more: what led through the ifb goes with it, or nothing of what left says would arrive.
+  const plain = experiment();
+  delete (plain.vnodes.left.links[0] as { rate?: string }).rate;
+  await put(box, plain);
+  assert.equal(await changes(box, "up"), ["left"]);
+  assert.is(await inspect(box, "left", form), before);
+  assert.is(
+    (await box.sh("tc qdisc show | grep 'bve-6aab6b736c1\\|bif-6aab6b736c1' | grep -v noqueue || true"))
+      .trim(),
+    "",
+  );
+  await box.sh("docker exec left ping -c 1 -W 2 10.1.0.2");
   const right = await inspect(box, "right", form);
   await put(box, experiment("3mbit", ["sh", "-c", "exec sleep 77777"]));
   assert.equal(await changes(box, "up"), ["left"]);
