@@ -46,7 +46,12 @@ export async function parseOptions(
     if (token.kind !== "option") continue;
     const option = options.find(({ flag }) => flag === token.name);
     if (option === undefined) issues.push(await unknownOption(token.rawName, options));
-    else take(option, token.rawName, token.value, values, issues);
+    else {
+      // "--config --json": a value that looks like an option was forgotten, unless "=" says that it is meant.
+      const isForgotten = token.inlineValue === false && /^-./.test(token.value ?? "") &&
+        !Number.isFinite(Number(token.value));
+      take(option, token.rawName, isForgotten ? undefined : token.value, values, issues);
+    }
   }
   if (issues.length > 0) throw usageError(command, issues);
   // "--" belongs to berth, not to what follows it.

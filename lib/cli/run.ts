@@ -1,6 +1,7 @@
 // The command line from argv to exit code: find the task, read its options, run it, tell what came of it.
 // Sets process.exitCode and never ends the process: process.exit would cut a large output to a pipe at 64 KiB.
 import process from "node:process";
+import { list } from "../host/files.ts";
 import { BerthError } from "../log/error.ts";
 import { createSession, type Settings } from "./context.ts";
 import { nearest } from "./nearest.ts";
@@ -88,6 +89,12 @@ async function dispatch(
   if (found.kind === "group") {
     const name = found.path === "" ? "berth" : `berth ${found.path}`;
     const { values } = await parseOptions(rest, GLOBAL_OPTIONS, name);
+    if (values.json && !values.help) {
+      throw usageError(name, [{
+        message: "A command is missing",
+        next: `Run "${name} --help" for all of them`,
+      }]);
+    }
     const { groupHelp } = await import("./help.ts");
     const stream = values.help ? process.stdout : process.stderr;
     stream.write(groupHelp(tree, groups, found.path, GLOBAL_OPTIONS, painter(stream, !values.noColor)));
@@ -133,6 +140,7 @@ async function runTask(
     quiet: parsed.values.quiet === true,
     configDirectory: String(parsed.values.config ?? CONFIG_DIRECTORY),
   };
+  if (parsed.values.config !== undefined) await checkDirectory(settings.configDirectory, command);
   const options = await validate(declared, parsed, own.map(({ key }) => key), command);
   return await execute(
     declared,
@@ -191,6 +199,18 @@ async function execute(
     }
   }
   return session.exitCode() ?? signalled(controller.signal) ?? 0;
+}
+
+/** A slip in --config must not prepare a host with all defaults. An unreadable one is told by who reads it. */
+async function checkDirectory(path: string, command: string): Promise<void> {
+  const names = path === "" ? null : await list(path).catch(() => []);
+  if (names !== null) return;
+  throw new BerthError({
+    code: "missing",
+    object: command,
+    message: `There is no directory "${path}" for option "--config"`,
+    next: `Name a directory that is there, or leave the option out for ${CONFIG_DIRECTORY}`,
+  });
 }
 
 function checkArgs(names: readonly string[], args: readonly string[], command: string): void {

@@ -25,9 +25,32 @@ function isGone(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
-/** The file's text, or null where there is none. Follows links. */
-export function readText(path: string): Promise<string | null> {
-  return orNull(fs.readFile(path, "utf8"));
+/**
+ * The file's text, or null where there is none. Follows links. A pipe or a device would hold the reader for ever:
+ * only those that were named as such, in /dev or /proc, are read.
+ *
+ * @throws {BerthError} code `refused` for a pipe, socket or device elsewhere.
+ */
+export async function readText(path: string): Promise<string | null> {
+  if (!/^\/(dev|proc|sys)\//.test(path)) {
+    const found = await orNull(fs.stat(path));
+    if (found === null) return null;
+    if (!found.isFile() && !found.isDirectory()) throw noFile("read", path, pipeOrDevice(found));
+  }
+  return await orNull(fs.readFile(path, "utf8"));
+}
+
+function pipeOrDevice(found: Stats): string {
+  return found.isFIFO() ? "pipe" : found.isSocket() ? "socket" : "device";
+}
+
+function noFile(verb: string, path: string, found: string): BerthError {
+  return new BerthError({
+    code: "refused",
+    object: `file ${path}`,
+    message: `Cannot ${verb} "${path}": found a ${found}, wanted a file`,
+    next: `Move "${path}" away`,
+  });
 }
 
 /** Names in a directory, sorted by code point, or null where there is none. */
@@ -70,12 +93,7 @@ export async function writeText(path: string, text: string, options: { mode?: nu
   const target = (await orNull(fs.realpath(path))) ?? path;
   const found = await stat(target);
   if (found !== null && found.kind !== "file") {
-    throw new BerthError({
-      code: "refused",
-      object: `file ${path}`,
-      message: `Cannot write "${path}": found a ${found.kind}, wanted a file`,
-      next: `Move "${path}" away`,
-    });
+    throw noFile("write", path, found.kind);
   }
   const mode = options.mode ?? found?.mode ?? DEFAULT_FILE_MODE;
   if (found !== null && found.mode === mode && (await readText(target)) === text) return;

@@ -25,7 +25,10 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
   "dry_run_of_a_look": ["version", "--dry-run"],
   "several_at_once": ["version", "--jsno", "--config", "/a", "--config", "/b"],
   "completion_of_no_shell": ["completion", "bish"],
-  "script_unknown": ["--config", "/nonexistent", "run", "fix"],
+  "script_unknown": ["--config", "/usr", "run", "fix"],
+  "config_missing": ["--config", "/nonexistent", "host", "plan"],
+  "config_forgotten": ["host", "plan", "--config", "--quiet"],
+  "command_missing": ["host"],
   "script_no_file": ["run", "/nonexistent/fix.ts"],
   "control_characters": ["\x1b[31mred\n"],
 };

@@ -34,6 +34,12 @@ async function fails(line: string): Promise<BerthError> {
   throw new Error(`"${line}" was accepted`);
 }
 
+test("parseOptions() takes no option for another's value, unless = says so", async () => {
+  assert.is((await fails("--name x --config --json")).message, 'Option "--config" wants a value');
+  assert.is((await parse("--name x --config=--json")).values.config, "--json");
+  assert.is((await parse("--name x --grace-seconds -1")).values.graceSeconds, -1);
+});
+
 test("schemaOptions() reads kinds, flags, defaults, choices and descriptions", () => {
   const shown = schemaOptions(schema).map(({ flag, kind, many, required, preset, value, help }) =>
     [flag, kind, many ? "many" : "one", required, preset, value, help].join(" ")

@@ -1,5 +1,5 @@
 // Files, locks and facts on the real machine, in a temporary directory.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -33,6 +33,17 @@ test("writeText() does nothing if bytes and mode are equal, and keeps the mode u
   assert.is((await host.stat(`${base}/f`))!.mode, 0o600);
   await host.writeText(`${base}/f`, "y", { mode: 0o644 });
   assert.is((await host.stat(`${base}/f`))!.mode, 0o644);
+});
+
+test("readText() refuses a pipe and a device behind a link, which would hold it for ever", async () => {
+  execFileSync("mkfifo", [`${base}/pipe`]);
+  symlinkSync("/dev/zero", `${base}/zero`);
+  for (const [name, found] of [["pipe", "pipe"], ["zero", "device"]]) {
+    // Nobody writes: without the refusal the test would wait here for ever.
+    const refused = await host.readText(`${base}/${name}`).catch((error: unknown) => error);
+    assert.instance(refused, BerthError);
+    assert.match((refused as BerthError).message, `found a ${found}, wanted a file`);
+  }
 });
 
 test("writeText() writes through a symbolic link", async () => {
