@@ -3,9 +3,31 @@ import { BerthError } from "../log/error.ts";
 import type { Change } from "../resource/types.ts";
 import { harmless, type Paint } from "./terminal.ts";
 
-/** Anything thrown, as an error with a code: what is no BerthError is a fault of berth's own. */
+/** What the system refuses for reasons of the machine, not of berth's, and what the operator can do. */
+const SYSTEM: Readonly<Record<string, string>> = {
+  EACCES: "Run it as root",
+  EPERM: "Run it as root",
+  EROFS: "Mount the file system writable, then run it again",
+  ENOSPC: "Make room on the file system, then run it again",
+  EDQUOT: "Make room on the file system, then run it again",
+  ELOOP: "Remove the link that leads to itself",
+  EIO: "Look at the disk: the kernel's log tells more",
+};
+
+/** Anything thrown, as an error with a code: what is neither a BerthError nor the machine's refusal is a fault of berth's own. */
 export function asBerthError(thrown: unknown): BerthError {
   if (thrown instanceof BerthError) return thrown;
+  const { code, syscall } = (thrown ?? {}) as { code?: unknown; syscall?: unknown };
+  if (thrown instanceof Error && typeof syscall === "string" && Object.hasOwn(SYSTEM, String(code))) {
+    const next = SYSTEM[String(code)];
+    return new BerthError({
+      code: "missing",
+      object: "machine",
+      message: thrown.message,
+      next,
+      cause: thrown,
+    });
+  }
   const message = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
   return new BerthError({
     code: "fault",

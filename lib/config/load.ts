@@ -25,7 +25,7 @@ const HOST_NAMES = ["host.yaml", "host.yml", "host.json"];
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { look, directory = "/etc/berth", extra = [] } = options;
-  const names = (await look.list(`${directory}/vnodes.d`)) ?? [];
+  const names = (await orExplain("directory", `${directory}/vnodes.d`, (path) => look.list(path))) ?? [];
   const wanted = names.filter((name) => /^[^.].*\.(yaml|yml|json)$/s.test(name)).sort();
   const files = await readAll(look, [
     ...HOST_NAMES.map((name) => `${directory}/${name}`),
@@ -58,24 +58,29 @@ export async function loadHostConfig(
 async function readAll(look: LoadOptions["look"], paths: readonly string[]): Promise<FileText[]> {
   const files: FileText[] = [];
   for (const path of paths) {
-    const text = await readOrExplain(look, path);
+    const text = await orExplain("file", path, (path) => look.readText(path));
     if (text !== null) files.push({ path, text });
   }
   return files;
 }
 
-async function readOrExplain(look: LoadOptions["look"], path: string): Promise<string | null> {
+/** What reading a path gives. @throws {BerthError} code `missing` where the system refuses it. */
+async function orExplain<Read>(
+  kind: "file" | "directory",
+  path: string,
+  read: (path: string) => Promise<Read>,
+): Promise<Read> {
   try {
-    return await look.readText(path);
+    return await read(path);
   } catch (cause) {
     if (cause instanceof BerthError) throw cause;
     throw new BerthError({
       code: "missing",
-      object: `file ${path}`,
-      message: `Cannot read the configuration file: ${
+      object: `${kind} ${path}`,
+      message: `Cannot read the configuration ${kind}: ${
         cause instanceof Error ? cause.message : String(cause)
       }`,
-      next: "Make it a readable file, or remove it",
+      next: `Make it a readable ${kind}, or remove it`,
       cause,
     });
   }

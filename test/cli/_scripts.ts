@@ -12,7 +12,7 @@ import { twice } from "./lib/twice.ts";
 interface Box { value: number }
 const box: Box = { value: twice(2) };
 const out = await $\`echo \${"it's $HOME;"} \${args}\`;
-console.log(JSON.stringify([out.stdout.trim(), typeof VERSION, box.value, dollar === $, nap === sleep, import.meta.url]));
+console.log(JSON.stringify([out.stdout.trim(), typeof VERSION, box.value, dollar === $, nap === sleep, import.meta.main, import.meta.url]));
 if (args[0] === "fail") {
   await $\`exit 7\`;
 }
@@ -79,6 +79,7 @@ export function scriptStories(test: Test, berth: () => Promise<readonly string[]
       "it's $HOME; a b --json",
       "string",
       4,
+      true,
       true,
       true,
       `file://${etc}/tasks/hi.ts`,

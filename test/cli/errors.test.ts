@@ -90,6 +90,16 @@ test("anything else that is thrown is a fault of berth's own, with its stack onl
   assert.match(errorText(asBerthError(undefined), plain, false), /undefined/);
 });
 
+test("asBerthError() calls what the machine refuses no fault of berth's", () => {
+  const refused = (code: string) =>
+    asBerthError(
+      Object.assign(new Error(`${code}: refused, mkdir '/run/berth'`), { code, syscall: "mkdir" }),
+    );
+  assert.equal(["EACCES", "EROFS", "ENOSPC"].map((code) => refused(code).exit), [4, 4, 4]);
+  assert.is(refused("EACCES").next, "Run it as root");
+  assert.is(refused("EBADF").exit, 1);
+});
+
 test("errorText() lets no control character of a message reach the terminal", () => {
   const error = new BerthError({
     code: "config",

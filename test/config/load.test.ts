@@ -27,6 +27,15 @@ const DEFAULTS = {
 const vnodes = (text: string) => parseConfig([{ path: "/etc/berth/vnodes.d/a.yaml", text }]);
 const host = (text: string) => parseConfig([{ path: "/etc/berth/host.yaml", text }]).host;
 
+test("loadConfig() names a directory of vnodes that cannot be read", async () => {
+  const look = { ...lookAt({}), list: () => Promise.reject(new Error("EACCES: permission denied")) };
+  const refused = await loadConfig({ look }).catch((error: unknown) => error);
+  assert.instance(refused, BerthError);
+  const { code, object, next } = refused as BerthError;
+  assert.equal([code, object], ["missing", "directory /etc/berth/vnodes.d"]);
+  assert.is(next, "Make it a readable directory, or remove it");
+});
+
 test("loadConfig() takes a missing directory for all defaults", async () => {
   assert.equal(await loadConfig({ look: lookAt({}) }), { host: DEFAULTS, lans: [], vnodes: [] });
 });

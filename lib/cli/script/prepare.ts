@@ -61,7 +61,7 @@ export async function prepareScript(source: ScriptSource, directory: string): Pr
       if (found.type === "import-meta") {
         const member = /^\.(url|filename|dirname|main)\b/.exec(text.slice(found.end));
         if (member) {
-          put(found.start, found.end + member[0].length, metaOf(path, member[1]!, copies.size === 1));
+          put(found.start, found.end + member[0].length, metaOf(path, member[1]!, path === source.path));
         }
       } else if (typeof found.specifier === "string") {
         if ("typeOnly" in found && found.typeOnly) continue; // The runtime erases it.
