@@ -16,6 +16,7 @@ import {
   redirectLines,
   routeLines,
   segmentsOf,
+  speaksIpv6,
 } from "./wiring.ts";
 import type { Wiring } from "./wiring.ts";
 
@@ -105,7 +106,7 @@ function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
   }
   if (!fresh) {
     const host = [
-      ...(end!.mtu === link.mtu ? [] : [`link set ${link.end} mtu ${link.mtu}`]),
+      ...(end!.mtu === link.mtu ? [] : mtuLines(link, end!)),
       ...(end!.flags.includes("UP") ? [] : [`link set ${link.end} up`]),
     ];
     if (host.length > 0) {
@@ -115,6 +116,18 @@ function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
     if (!seen.settled) steps.push(...insideSteps(wiring, link, seen));
   }
   return [...steps, ...shapeSteps(wiring, link, seen, fresh, alias)];
+}
+
+/** IPv6 that comes back with the MTU on an interface that is up would bring fe80:: along. */
+function mtuLines(link: LinkWiring, end: FoundLink): string[] {
+  const set = `link set ${link.end} mtu ${link.mtu}`;
+  if (speaksIpv6(end.mtu) || !speaksIpv6(link.mtu)) return [set];
+  return [
+    `link set ${link.end} down`,
+    set,
+    `link set ${link.end} addrgenmode none`,
+    `link set ${link.end} up`,
+  ];
 }
 
 /** The host's end stands for both: what a vnode's user does to the end inside is the user's. */

@@ -4,6 +4,7 @@ import type { LanSpec } from "../config/types.ts";
 import type { Command, Look } from "../host/types.ts";
 import type { Change, Op, Resource } from "../resource/types.ts";
 import { bridgeName, lanAlias } from "./names.ts";
+import { speaksIpv6 } from "./wiring.ts";
 
 /** What matters of a lan's bridge. */
 export interface LanState {
@@ -19,6 +20,9 @@ export interface LanState {
 
 /** A plain bridge eats 01:80:c2:00:00:03 to 0f (LLDP, LACP …); the kernel refuses to forward the first three. */
 const GROUP_FORWARD = "0xfff8";
+
+/** What the kernel makes a bridge with. */
+const DEFAULT_MTU = 1500;
 
 interface FoundLink {
   ifname: string;
@@ -44,17 +48,21 @@ export function lan(spec: LanSpec): Resource<LanState> {
     kind: "bridge",
     mtu: spec.mtu,
     up: true,
-    addrgenmode: "none",
+    addrgenmode: speaksIpv6(spec.mtu) ? "none" : "",
     stp: 0,
     snooping: 0,
     groupForward: GROUP_FORWARD,
   };
   const options = `stp_state 0 mcast_snooping 0 group_fwd_mask ${GROUP_FORWARD}`;
   const set = [
-    `link set ${name} addrgenmode none mtu ${spec.mtu} alias ${desired.alias}`,
+    `link set ${name} mtu ${spec.mtu}`,
+    ...(speaksIpv6(spec.mtu) ? [`link set ${name} addrgenmode none`] : []),
+    `link set ${name} alias ${desired.alias}`,
     `link set ${name} type bridge ${options}`,
     `link set ${name} up`,
   ];
+  // A bridge goes down to the least MTU of its ports until it is set to another than it has.
+  const pinned = spec.mtu === DEFAULT_MTU ? [`link set ${name} mtu ${DEFAULT_MTU - 1}`] : [];
   return {
     id,
     desired,
@@ -67,7 +75,7 @@ export function lan(spec: LanSpec): Resource<LanState> {
           verb: "create",
           why: "missing",
           risk: "safe",
-          do: [ipBatchOp([`link add ${name} type bridge ${options}`, ...set])],
+          do: [ipBatchOp([`link add ${name} type bridge ${options}`, ...pinned, ...set])],
           undo: [ipBatchOp([`link del ${name}`])],
         }];
       }
@@ -75,13 +83,15 @@ export function lan(spec: LanSpec): Resource<LanState> {
         .filter(([key, value]) => found[key as keyof LanState] !== value)
         .map(([key, value]) => `${key} ${found[key as keyof LanState]}, wanted ${value}`);
       if (why.length === 0) return [];
+      // IPv6 that comes back with the MTU on a bridge that is up would bring fe80:: along.
+      const quiet = found.addrgenmode === "" ? [`link set ${name} down`] : [];
       const foreign = found.alias !== desired.alias || found.kind !== "bridge";
       return [{
         resource: id,
         verb: foreign ? "adopt" : "update",
         why: foreign ? `interface "${name}" exists and is not ours (alias "${found.alias}")` : why.join("; "),
         risk: foreign ? "destructive" : "safe",
-        do: [ipBatchOp(set)],
+        do: [ipBatchOp([...quiet, ...set])],
         undo: [],
       }];
     },

@@ -84,6 +84,14 @@ export function segmentsOf(link: LinkWiring): number {
   return link.oneSegment ? 1 : ALL_SEGMENTS;
 }
 
+/** What is less has no IPv6 at all (the kernel's IPV6_MIN_MTU): "addrgenmode" is refused there, and fe80:: cannot be. */
+const IPV6_LEAST_MTU = 1280;
+
+/** True for an interface of that MTU that would get fe80::, so that it must be kept from it. */
+export function speaksIpv6(mtu: number): boolean {
+  return mtu >= IPV6_LEAST_MTU;
+}
+
 /** `ip -batch` lines on the host for one link. `up` inside the `link add` fails (measured): lines of their own. */
 export function hostLinkLines(wiring: Wiring, link: LinkWiring, pid: string, generation: string): string[] {
   const alias = linkAlias(wiring.vnode, link.name, generation);
@@ -92,7 +100,7 @@ export function hostLinkLines(wiring: Wiring, link: LinkWiring, pid: string, gen
     `link add ${link.end} mtu ${link.mtu}${segments} master ${link.bridge} type veth ` +
     `peer name ${link.name} netns ${pid} address ${link.mac} mtu ${link.mtu}${segments}`,
     // A bridge port without an address would still get fe80:: and speak on the lan.
-    `link set ${link.end} addrgenmode none`,
+    ...(speaksIpv6(link.mtu) ? [`link set ${link.end} addrgenmode none`] : []),
     `link set ${link.end} alias ${alias} up`,
   ];
 }
