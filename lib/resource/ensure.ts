@@ -5,6 +5,7 @@ import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { Log } from "../log/log.ts";
 import { applyChanges } from "./apply.ts";
+import { changing } from "./changing.ts";
 import type { Journal } from "./journal.ts";
 import { oneLook } from "./one_look.ts";
 import type { Change, Ensure, Ensured, Resource } from "./types.ts";
@@ -51,14 +52,15 @@ export function createEnsure(options: EnsureOptions): Ensurer {
     options.onChange?.(change);
   };
   const ensureAll = (resources: readonly AnyResource[]) => ensureResources(options, told, resources);
+  const undo = (resources: readonly AnyResource[]) =>
+    undoJournalled({ ...options, told, mayDo: (change) => mayDo(options, change) }, resources);
   return {
     async ensure<State, Prior>(resource: Resource<State, Prior>): Promise<Ensured<State>> {
       const [ensured] = await ensureAll([resource]);
       return ensured as Ensured<State>;
     },
     ensureAll,
-    undo: (resources) =>
-      undoJournalled({ ...options, told, mayDo: (change) => mayDo(options, change) }, resources),
+    undo: (resources) => options.mode === "plan" ? undo(resources) : alone(options, () => undo(resources)),
     changes,
   };
 }
@@ -70,10 +72,25 @@ export async function differences(look: Look, resources: readonly AnyResource[])
   return resources.flatMap((resource, index) => resource.diff(found[index]));
 }
 
+/** Held while the machine itself is changed: two that found the same lack at once would both make it. */
+export const HOST_LOCK = "/run/berth/lock/host";
+/** A package installation may hold it for minutes. */
+const HOST_LOCK_MS = 300_000;
+
+async function alone<T>({ host }: EnsureOptions, work: () => Promise<T>): Promise<T> {
+  const lock = await host.lock(HOST_LOCK, { waitMs: HOST_LOCK_MS });
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
+}
+
 async function ensureResources(
   options: EnsureOptions,
   told: (change: Change) => void,
   resources: readonly AnyResource[],
+  locked = false,
 ): Promise<readonly Ensured<unknown>[]> {
   const { host, journal, mode } = options;
   const eyes = oneLook(host);
@@ -81,6 +98,10 @@ async function ensureResources(
   const diffs = resources.map((resource, index) => resource.diff(found[index]));
   const differing = resources.map((_, index) => index).filter((index) => diffs[index]!.length > 0);
   if (differing.length === 0) return found.map((state) => unchanged(state));
+  if (mode === "apply" && journal !== null && !locked) {
+    // Looked at again under the lock: whoever held it may have done the work.
+    return await alone(options, () => ensureResources(options, told, resources, true));
+  }
 
   const boot = journal === null ? "" : await bootId(host);
   const known = await journal?.state();

@@ -53,6 +53,7 @@ export interface FakeHostOptions {
 
 /** Makes a fake host with /proc, /etc, /run, /tmp, /usr/sbin and /var/lib. */
 export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
+  const locks = new Map<string, Promise<void>>();
   const machine: Machine = {
     files: new Map(),
     directories: new Map(
@@ -180,7 +181,13 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
       put(path, (machine.files.get(path)?.text ?? "") + text, 0o600);
       return Promise.resolve();
     },
-    lock: (path) => Promise.resolve({ path, release: () => Promise.resolve() }),
+    async lock(path) {
+      const before = locks.get(path) ?? Promise.resolve();
+      let release = () => {};
+      locks.set(path, before.then(() => new Promise<void>((resolve) => release = resolve)));
+      await before;
+      return { path, release: () => Promise.resolve(release()) };
+    },
     text(without = []) {
       const isLeftOut = (path: string) =>
         without.some((left) => path === left || path.startsWith(`${left}/`));

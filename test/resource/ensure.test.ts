@@ -209,4 +209,13 @@ test("without a journal nothing is kept and nothing is undone", async () => {
   assert.equal(await bare.undo([textFile("/etc/x", "x")]), { changes: [], unknown: [] });
 });
 
+test("two runs at once make a thing once: the second looks again when it has the lock", async () => {
+  const host = createFakeHost({});
+  const file = textFile("/etc/motd", "Moored\n");
+  const both = await Promise.all([engine(host).ensure(file), engine(host).ensure(file)]);
+  assert.equal(both.map(({ changed }) => changed).sort(), [false, true]);
+  const lines = (await host.readText("/var/lib/berth/journal"))!.trim().split("\n");
+  assert.is(lines.length, 2, "one begin and its done");
+});
+
 test.run();
