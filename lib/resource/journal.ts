@@ -7,10 +7,6 @@ import type { Change } from "./types.ts";
 
 /** Where the journal stands on a vhost. */
 export const JOURNAL_PATH = "/var/lib/berth/journal";
-/** Its lock; emptied by a reboot. A journal elsewhere has its lock beside it. */
-const JOURNAL_LOCK = "/run/berth.lock";
-/** Milliseconds to wait for another berth: it may be installing packages, or restarting the engine. */
-const LOCK_MS = 300_000;
 
 /** A line written before the first op of a thing. */
 export interface Begin {
@@ -50,13 +46,6 @@ export interface Journal {
   ): Promise<void>;
   done(ids: readonly string[]): Promise<void>;
   undone(id: string): Promise<void>;
-  /**
-   * Runs work that changes the host while no other berth does: two at once would take each other's half-made thing
-   * for their own, and a roll-back would take away what the other has just made. Not to be nested.
-   *
-   * @throws {BerthError} code `locked`, naming the holder, when it was not had in five minutes.
-   */
-  alone<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** What a journal is made of. */
@@ -129,16 +118,6 @@ export function createJournal(host: Host, options: JournalOptions = {}): Journal
     },
     async undone(id) {
       await append([{ undone: id }]);
-    },
-    async alone(work) {
-      const lock = await host.lock(options.path === undefined ? JOURNAL_LOCK : `${path}.lock`, {
-        waitMs: LOCK_MS,
-      });
-      try {
-        return await work();
-      } finally {
-        await lock.release();
-      }
     },
   };
 }

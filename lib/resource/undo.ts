@@ -3,9 +3,8 @@
 import { bootId } from "../host/facts.ts";
 import { BerthError, type Issue } from "../log/error.ts";
 import { applyChanges, messageOf } from "./apply.ts";
-import { changing } from "./changing.ts";
 import type { AnyResource, EnsureOptions } from "./ensure.ts";
-import { type Journal, priorsOf } from "./journal.ts";
+import { priorsOf } from "./journal.ts";
 import { oneLook } from "./one_look.ts";
 import type { Change } from "./types.ts";
 
@@ -30,17 +29,8 @@ export async function undoJournalled(
   context: UndoContext,
   resources: readonly AnyResource[],
 ): Promise<Undone> {
-  if (context.journal === null) return { changes: [], unknown: [] };
-  const undo = () => undoAll(context, context.journal!, resources);
-  return context.mode === "plan" ? await undo() : await changing(context.host, undo);
-}
-
-async function undoAll(
-  context: UndoContext,
-  journal: Journal,
-  resources: readonly AnyResource[],
-): Promise<Undone> {
-  const { host, mode, log } = context;
+  const { host, journal, mode, log } = context;
+  if (journal === null) return { changes: [], unknown: [] };
   const boot = await bootId(host);
   const state = await journal.state();
   const byId = new Map(resources.map((resource) => [resource.id, resource]));
