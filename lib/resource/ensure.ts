@@ -5,7 +5,6 @@ import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { Log } from "../log/log.ts";
 import { applyChanges } from "./apply.ts";
-import { changing } from "./changing.ts";
 import type { Journal } from "./journal.ts";
 import { oneLook } from "./one_look.ts";
 import type { Change, Ensure, Ensured, Resource } from "./types.ts";
