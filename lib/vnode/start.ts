@@ -50,8 +50,14 @@ export async function overStaleTask<T>(
     try {
       return await start();
     } catch (error) {
-      if (tries === TRIES || !(error instanceof DockerError) || !isStaleTask(error.message)) throw error;
-      await clearStaleTask(host, docker, containerId);
+      if (tries === TRIES || !(error instanceof DockerError)) throw error;
+      const bundle = staleBundle(error.message, containerId);
+      if (bundle !== null && !(await readShims(host)).has(containerId)) {
+        // Made just before containerd was killed, and met by no shim: nothing of containerd's will take it away.
+        await host.exec({ argv: ["rm", "-rf", "--one-file-system", "--", bundle] });
+      } else if (bundle !== null || isStaleTask(error.message)) {
+        await clearStaleTask(host, docker, containerId);
+      } else throw error;
     }
   }
 }
@@ -112,6 +118,16 @@ export async function endForgottenTask(
   }
   await clearStaleTask(host, docker, containerId);
   return true;
+}
+
+/**
+ * The directory of a container's task that stands in the way of a new shim ("failed to start shim: mkdir …: file
+ * exists"), or null. Only one of containerd's own, of exactly this container.
+ */
+export function staleBundle(message: string, containerId: string): string | null {
+  const found = /failed to start shim: mkdir ((?:\/var)?\/run\/[\w./-]*\/moby\/([0-9a-f]{64})): file exists/
+    .exec(message);
+  return found === null || found[2] !== containerId || found[1]!.includes("..") ? null : found[1]!;
 }
 
 /** What containerd says of a task that is left over. */

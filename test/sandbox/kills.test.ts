@@ -25,7 +25,7 @@ const VNODES: WantedVnodes = {
   calm: links("10.1.0.3"),
   idle: links("10.1.0.4"),
 };
-const ROUNDS = process.env.BERTH_LONG ? 40 : 5;
+const ROUNDS = process.env.BERTH_LONG ? 40 : 4;
 
 /** Things that look like berth's and are not, of every kind. */
 const FOREIGN = `
@@ -154,15 +154,10 @@ async function chaos(engine: Engine, liveRestore: boolean, seed: number): Promis
       });
       assert.equal(changed(before, await foreign(box, liveRestore)), [], told.join(", "));
       if (!liveRestore) await box.sh("docker start stranger >/dev/null");
-      await box.sh("docker start left right >/dev/null");
+      await box.sh("berth vnode boot left right >/dev/null");
       await settled(box, "all up again", VNODES, { left: "up", right: "up", calm: "up", idle: "halted" });
     }
   } catch (error) {
-    process.stdout.write(
-      await box.sh(
-        `docker ps -a; for c in left right; do docker inspect $c | grep -A12 '"State"'; docker inspect $c | grep -A22 '"Networks"'; nsenter -t $(docker inspect -f '{{.State.Pid}}' $c) -n ip -o addr || true; done; ip -o link | cut -c1-150; pgrep -af containerd-shim; nft list set bridge berth control_ports; cat /run/berth/life/*; true`,
-      ),
-    );
     process.stdout.write(
       await watchLog(box, 40) + (await box.run(["tail", "-n", "40", "/var/log/berth-watch.log"])).stdout +
         (await box.run(["tail", "-n", "15", "/var/log/dockerd.log"])).stdout,

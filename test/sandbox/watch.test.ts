@@ -92,49 +92,6 @@ async function live(box: Sandbox): Promise<void> {
   await settled(box, "nothing of a removed container", VNODES, { left: "halted", right: "up" });
 }
 
-/** A vnode started without the gate: the engine's entry for our runtime leads past it. */
-async function ungated(box: Sandbox, engine: Engine): Promise<void> {
-  await box.sh("berth vnode up left; mv /usr/lib/berth/runtime /run/sandbox/gate");
-  await box.sh(
-    `printf '#!/bin/sh\\nexec runc "$@"\\n' >/usr/lib/berth/runtime; chmod 755 /usr/lib/berth/runtime`,
-  );
-  const wired: number[] = [];
-  const unwired: number[] = [];
-  const rounds = 30;
-  for (let round = 0; round < rounds; round++) {
-    const since = Date.now();
-    await box.sh("docker kill left");
-    await settled(box, "a killed vnode to be unwired", VNODES, { left: "halted" });
-    await box.sh("docker start left");
-    await settled(box, "an ungated vnode to be wired", VNODES, { left: "up" });
-    const events = await box.sh(
-      `docker events --since ${(since / 1000).toFixed(3)} --until "$(date +%s.%N)" ` +
-        `--filter container=left --format '{{.Action}} {{.TimeNano}}'`,
-    );
-    const at = (action: string) => Number(new RegExp(`^${action} (\\d+)`, "m").exec(events)![1]) / 1e6;
-    const log = await watchLog(box, 200);
-    const last = (what: string, from: number) =>
-      Math.max(
-        ...[...log.matchAll(new RegExp(`^(\\S+Z) .*${what} vnode=left`, "gm"))]
-          .map((match) => Date.parse(match[1]!)).filter((time) => time >= from - 1),
-      );
-    wired.push(last("Wired", at("start")) - at("start"));
-    const first = [...log.matchAll(/^(\S+Z) .*(?:Unwired|Wired) vnode=left/gm)]
-      .map((match) => Date.parse(match[1]!)).find((time) => time >= at("die") - 1)!;
-    unwired.push(first - at("die"));
-  }
-  const figure = (all: number[]) => {
-    const sorted = all.filter(Number.isFinite).toSorted((a, b) => a - b);
-    return `median ${sorted[Math.floor(sorted.length / 2)]?.toFixed(0)} ms, ` +
-      `p99 ${sorted.at(-1)?.toFixed(0)} ms over ${sorted.length}`;
-  };
-  process.stdout.write(
-    `engine ${engine}: start to wired ${figure(wired)}; die to unwired ${figure(unwired)}\n`,
-  );
-  await box.sh("mv /run/sandbox/gate /usr/lib/berth/runtime; docker restart -t 0 left");
-  await settled(box, "a gated vnode again", VNODES, { left: "up", right: "up" });
-}
-
 /** What is broken behind our back, and what else must not be touched by its repair. */
 const DAMAGE = (end: string, ifb: string, bridge: string): Readonly<Record<string, string>> => ({
   "a deleted host end": `ip link del ${end}`,
@@ -215,7 +172,6 @@ async function story(engine: Engine): Promise<void> {
   try {
     const watch = await startWatch(box);
     await live(box);
-    await ungated(box, engine);
     if (engine !== "26.1") await damage(box, watch.pid);
     await watchEnds(box, watch);
   } catch (error) {

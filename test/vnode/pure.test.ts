@@ -9,7 +9,7 @@ import { generationOf, isAlive, lifeOf, startTimeOf } from "../../lib/vnode/life
 import { bridgeName, hostEndName, ifbName, linkAlias, parseLinkAlias } from "../../lib/vnode/names.ts";
 import { resolvText } from "../../lib/vnode/resolv.ts";
 import { selectNames, selectSpecs } from "../../lib/vnode/select.ts";
-import { isStaleTask } from "../../lib/vnode/start.ts";
+import { isStaleTask, staleBundle } from "../../lib/vnode/start.ts";
 import { hostsBlock, routeLines, wiringOf } from "../../lib/vnode/wiring.ts";
 import { createFakeHost } from "../fake/host.ts";
 
@@ -180,6 +180,13 @@ test("routes and hosts of a wiring are lines of their own; an IPv6 default is ::
 test("a task that stands in the way is known by what engines say of it", () => {
   assert.ok(isStaleTask('Cannot start container "x": task 25aba1: already exists: unknown'));
   assert.ok(isStaleTask("OCI runtime create failed: container with id exists: id already in use"));
+  const id = "1d".repeat(32);
+  const path = `/var/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/${id}`;
+  const said = (directory: string) => `failed to start shim: mkdir ${directory}: file exists: unknown`;
+  assert.is(staleBundle(said(path), id), path);
+  assert.is(staleBundle(said(path), "ab".repeat(32)), null);
+  assert.is(staleBundle(said(`/run/../etc/moby/${id}`), id), null);
+  assert.is(staleBundle(said(`/home/moby/${id}`), id), null);
   assert.not(isStaleTask("driver failed: network already exists"));
   assert.not(isStaleTask("OCI runtime start failed: berth: vnode left: Cannot attach to its lan"));
 });
