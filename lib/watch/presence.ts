@@ -74,3 +74,37 @@ export async function ensureWatch(
     next: "berth watch shows what it says",
   });
 }
+
+/** Milliseconds a watch is given to finish what is half done. */
+const END_MS = 60_000;
+
+/**
+ * Ends the watch that runs, if one does; vnodes are not touched. Waits until its lock is free.
+ *
+ * @returns true when one was ended.
+ * @throws {BerthError} code `not-converged` when it does not end.
+ */
+export async function endWatch(host: Host, wait: (ms: number) => Promise<void>): Promise<boolean> {
+  let told: WatchPresence | null = null;
+  for (let waited = 0; waited < END_MS; waited += 50) {
+    try {
+      await (await host.lock(WATCH_LOCK)).release();
+      return told !== null;
+    } catch (error) {
+      if (!(error instanceof BerthError) || error.code !== "locked") throw error;
+    }
+    // One that is just starting holds the lock and does not tell its pid yet.
+    const running = await readWatch(host);
+    if (running !== null && running.pid !== told?.pid) {
+      told = running;
+      await host.exec({ argv: ["kill", "-TERM", String(told.pid)], okExit: [0, 1] });
+    }
+    await wait(50);
+  }
+  throw new BerthError({
+    code: "not-converged",
+    object: "watch",
+    message: `It did not end within ${END_MS / 1000} s`,
+    next: `Look at what it does in ${WATCH_LOG}, end it, then run this again`,
+  });
+}

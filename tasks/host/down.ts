@@ -7,6 +7,7 @@ import { readJournal } from "../../lib/resource/journal.ts";
 import { packages } from "../../lib/resource/kinds/package.ts";
 import { LABEL_VNODE } from "../../lib/vnode/names.ts";
 import { VNODES_DIRECTORY } from "../../lib/vnode/paths.ts";
+import { endWatch } from "../../lib/watch/presence.ts";
 import { STEPS } from "./_all.ts";
 import { hostFacts } from "./_facts.ts";
 
@@ -15,15 +16,20 @@ export default task({
   summary: "Give the machine back as it was: undo all host tasks",
   description:
     "Undoes what the journal tells, as far as nobody has changed it since. Packages and the directories\n" +
-    "with records stay. Refused while vnodes exist: take them down first (berth vnode down).",
+    "with records stay. The watch is ended. Refused while vnodes exist: take them down first (berth vnode down).",
   changes: true,
   options: v.object({}),
   async run(context) {
     await refuseWithVnodes(context);
-    const undone = await context.undo(await allResources(context));
+    const resources = await allResources(context);
+    // The watch would put right at once what is given back.
+    if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
+    const undone = await context.undo(resources);
     context.output({ left: undone.unknown });
   },
 });
+
+const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** All resources of all steps. What stays is in the list too, but gives nothing back. */
 async function allResources(context: TaskContext<unknown>): Promise<readonly AnyResource[]> {

@@ -1,0 +1,45 @@
+// deadline: 240s
+// Berths that change the host at the same time, and a watch that stands while the host is given back.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { startWatch } from "./_world.ts";
+import { openVhost } from "./vhost.ts";
+
+const LINK = (address: string) => ({
+  image: "box",
+  command: ["sleep", "100000"],
+  links: [{ lan: "wire", address }],
+});
+const EXPERIMENT = {
+  lans: { wire: { subnet: "10.1.0.0/24" } },
+  vnodes: { left: LINK("10.1.0.1"), right: LINK("10.1.0.2") },
+};
+
+test("two berths at once bring the same up, and host down ends the watch first", async () => {
+  const box = await openVhost("20.10", null);
+  try {
+    const both = async (...argv: string[]) => {
+      const ran = await Promise.all([1, 2].map(() => box.run(argv, { timeoutMs: 120_000 })));
+      for (const said of ran) assert.is(said.exit, 0, `${argv.join(" ")}: ${said.stdout}${said.stderr}`);
+    };
+    await box.sh("nft flush ruleset");
+    await both("berth", "host", "up");
+    assert.match(await box.sh("berth host check"), /As prepared/);
+
+    await startWatch(box);
+    await box.sh("berth host down");
+    assert.is((await box.run(["pgrep", "-f", "berth watc[h]"])).exit, 1, "the watch is ended");
+    assert.is(await box.sh("nft list tables | grep berth || true"), "");
+    await both("berth", "host", "up");
+    assert.match(await box.sh("berth host check"), /As prepared/);
+
+    await box.write("/etc/berth/vnodes.d/experiment.yaml", JSON.stringify(EXPERIMENT));
+    const lan = await Promise.all([1, 2].map(() => box.run(["berth", "vnode", "up", "--create-only"])));
+    assert.is(Math.min(...lan.map(({ exit }) => exit)), 0, lan.map(({ stderr }) => stderr).join("\n"));
+    await box.sh("berth vnode up && docker exec right ping -c 1 -W 2 10.1.0.1");
+  } finally {
+    await box.close();
+  }
+});
+
+test.run();
