@@ -28,15 +28,24 @@ export function painter(stream: { readonly isTTY?: boolean }, wanted = true): Pa
   };
 }
 
+/** Exit code of a run whose result could not be written: the machine lacks room or the device refuses. */
+const UNWRITTEN_EXIT = 4;
+
 /**
  * Keeps a reader that goes away (`berth events | head -1`) from becoming a fault: tells, and is quiet.
- * Without a handler the runtimes throw EPIPE as an uncaught error.
+ * Without a handler the runtimes throw EPIPE as an uncaught error. Any other failure to write is told in one line.
  */
 export function guardStreams(onGone: () => void): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED") onGone();
-      else throw error;
+      else {
+        onGone();
+        process.exitCode = UNWRITTEN_EXIT;
+        if (stream === process.stdout) {
+          process.stderr.write(`error: standard output: Cannot be written: ${error.message}\n`);
+        }
+      }
     });
   }
 }

@@ -67,8 +67,10 @@ export async function eachStep(
 }
 
 /** Makes all steps so (or plans them, with --dry-run). */
-export function applyAll(context: TaskContext<unknown>): Promise<Outcomes> {
-  return eachStep(STEPS, async (step) => {
+export async function applyAll(context: TaskContext<unknown>): Promise<Outcomes> {
+  // A faulty configuration fails the run, once, not each step.
+  await context.config();
+  return await eachStep(STEPS, async (step) => {
     const before = context.changes.length;
     await runStep(context, step);
     return context.changes.slice(before);
@@ -76,8 +78,9 @@ export function applyAll(context: TaskContext<unknown>): Promise<Outcomes> {
 }
 
 /** What all steps would change, whatever the mode. */
-export function planAll(context: TaskContext<unknown>): Promise<Outcomes> {
-  return eachStep(STEPS, async (step) => {
+export async function planAll(context: TaskContext<unknown>): Promise<Outcomes> {
+  await context.config();
+  return await eachStep(STEPS, async (step) => {
     const changes = await planStep(context, step);
     changes.forEach((change) => context.tell(change));
     return changes;

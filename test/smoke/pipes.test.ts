@@ -27,6 +27,16 @@ test("berth schema | head -1 ends without a word on stderr", async () => {
   assert.match(ran.stdout, /^exits (0|141) 0$/m);
 });
 
+test("a full disk behind standard output is told in one line", async () => {
+  const ran = await run(["bash", "-c", '"$0" version >/dev/full; echo "exit $?"', await executable()], {
+    cwd: "/",
+    deadlineMs: 20_000,
+  });
+  assert.match(ran.output, /error: standard output: Cannot be written: .*ENOSPC/);
+  assert.match(ran.output, /^exit 4$/m);
+  assert.is(ran.output.trim().split("\n").length, 2, ran.output);
+});
+
 test("a script's 5 MB arrive whole through a pipe", async () => {
   await inDirectory(async (directory) => {
     const script = join(directory, "large.ts");
