@@ -69,12 +69,16 @@ export interface DirectoryState {
   readonly empty: boolean;
 }
 
-/** A directory with this mode; parents are made 0755. Undo removes it only while it is empty. */
+/**
+ * A directory with this mode; parents are made 0755. Undo removes it only while it is empty. One below /run is gone
+ * with a reboot (hier(7)): making it again is a restoration.
+ */
 export function directory(path: string, mode = 0o755): Resource<DirectoryState> {
   const id = `directory ${path}`;
   return {
     id,
     desired: { mode, empty: true },
+    volatile: path.startsWith("/run/"),
     async observe(look) {
       const found = await look.stat(path);
       if (found === null) return null;
