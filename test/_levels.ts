@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** In the order they run. `vm` runs only when asked for by `--level` or `--long`. */
+/** In the order they run. */
 export const LEVELS = ["unit", "laws", "smoke", "sandbox", "vm"] as const;
 export type Level = typeof LEVELS[number];
 

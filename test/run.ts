@@ -29,7 +29,7 @@ const totals = { passed: 0, failed: 0, skipped: 0 };
 
 /** The levels asked for, in the order they run. */
 function wantedLevels(): readonly Level[] {
-  if (values.level === undefined) return LEVELS.filter((level) => level !== "vm" || values.long);
+  if (values.level === undefined) return LEVELS;
   const named = values.level.split(",");
   const unknown = named.filter((name) => !LEVELS.some((level) => level === name));
   if (unknown.length > 0) {

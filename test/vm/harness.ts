@@ -2,6 +2,7 @@
 // QEMU runs in a throw-away vhost, so that it ends with the test process and leaves nothing. Asserts nothing itself.
 import type { ChildProcess } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { type Clone, openClone } from "../../tasks/dev/sandbox/clone.ts";
 import { imageTar } from "../../tasks/dev/sandbox/layers.ts";
@@ -24,7 +25,7 @@ export interface MachineOptions {
   readonly disks?: readonly number[];
   /** @default {1536} */
   readonly memoryMiB?: number;
-  /** Milliseconds from power-on to the agent's first word. @default {240000} */
+  /** Milliseconds from power-on to the agent's first word. @default {300000} */
   readonly bootMs?: number;
 }
 
@@ -120,6 +121,8 @@ export function argvOf({ image, options }: Made, console: "log" | "hand"): strin
     disks: (options.disks ?? []).map((_, index) => `${VM_FOLDER}/disk${index}`),
     socket: SOCKET,
     memoryMiB: options.memoryMiB ?? 1536,
+    nice: Number(process.env["BERTH_VM_NICE"] ?? 10),
+    cpus: Number(process.env["BERTH_VM_CPUS"] ?? Math.min(2, availableParallelism())),
     console,
   });
 }
@@ -148,7 +151,7 @@ function machineOf(made: Made): Machine {
     new Error(`${error instanceof Error ? error.message : error}\nThe console's end:\n${consoleEnd()}`);
 
   const ready = async (began: number, not: string | null) => {
-    const deadlineMs = options.bootMs ?? 240_000;
+    const deadlineMs = options.bootMs ?? 300_000;
     try {
       await until("the machine's agent", async (seen) => {
         if (qemu?.exitCode !== null || qemu.signalCode !== null) throw new Error("QEMU has ended");

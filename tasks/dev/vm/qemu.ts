@@ -14,6 +14,10 @@ export interface Hardware {
   /** Unix socket of the agent's port. */
   readonly socket: string;
   readonly memoryMiB: number;
+  /** Emulated processors, each a thread of QEMU's. */
+  readonly cpus: number;
+  /** Added to QEMU's niceness. */
+  readonly nice: number;
   /** `log`: the console is QEMU's standard output. `hand`: it is a terminal; Ctrl-A X ends the machine. */
   readonly console: "log" | "hand";
 }
@@ -32,13 +36,13 @@ export function qemuArgv(hardware: Hardware): string[] {
   ]);
   // deno-fmt-ignore
   return [
-    "nice", "-n", "10", "qemu-system-x86_64",
+    "nice", "-n", String(hardware.nice), "qemu-system-x86_64",
     "-nodefaults", "-no-user-config", "-display", "none",
     // Nehalem is the least that the executable's runtime needs; more features only mean more to emulate.
-    "-machine", "pc", "-cpu", "Nehalem", "-accel", "tcg,thread=single,tb-size=512", "-smp", "1",
+    "-machine", "pc", "-cpu", "Nehalem", "-accel", "tcg,thread=multi,tb-size=512", "-smp", String(hardware.cpus),
     "-m", String(hardware.memoryMiB),
     "-kernel", image.kernel, "-initrd", image.initrd,
-    "-append", "root=/dev/vda rw console=ttyS0 mitigations=off loglevel=4 net.ifnames=0 apparmor=0 " +
+    "-append", "root=/dev/vda rw console=ttyS0 mitigations=off tsc=reliable loglevel=4 net.ifnames=0 apparmor=0 " +
       "modprobe.blacklist=ata_piix,ata_generic,evdev,serio_raw,psmouse,pcspkr,button,qemu_fw_cfg",
     // Flushes are passed on: what the machine has synced is there after its end by SIGKILL.
     "-drive", `if=none,id=root,file=${hardware.overlay},format=qcow2,cache=writeback,discard=unmap`,
