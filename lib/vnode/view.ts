@@ -82,6 +82,10 @@ export async function readHostView(look: Look): Promise<HostView> {
     look.query({
       argv: ["nft", "-j", "list", "table", CONTROL_TABLE.family, CONTROL_TABLE.name],
       okExit: [0, 1],
+    }).catch((error) => {
+      // A machine that is not prepared may lack nft: then it has no table either.
+      if (error instanceof BerthError && error.code === "missing") return { exit: 1, stdout: "" };
+      throw error;
     }),
   ]);
   const byDevice = new Map<string, FoundQdisc[]>();
