@@ -6,12 +6,12 @@ import { forgetGate, prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { bodyDigest, containerBody } from "./container.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
-import { ensureLans, removeLonelyLans } from "./lans.ts";
+import { ensureLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
 import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
 import { resolvPath } from "./paths.ts";
 import { preflight } from "./preflight.ts";
-import { readRecord, type VnodeRecord, want, writeRecord } from "./record.ts";
+import { readRecord, readRecords, type VnodeRecord, want, writeRecord } from "./record.ts";
 import { resolvText } from "./resolv.ts";
 import { startVnode } from "./start.ts";
 import { unwire, wire } from "./wire.ts";
@@ -37,6 +37,8 @@ export async function up(
 ): Promise<Outcome[]> {
   await preflight(ground.host, ground.docker, specs, ground.mode);
   const used = lans.filter((one) => specs.some((spec) => spec.links.some((link) => link.lan === one.name)));
+  const names = new Set(specs.map((spec) => spec.name));
+  const before = (await readRecords(ground.host)).filter((record) => names.has(record.name));
   const made = await ensureLans(ground, used);
   const { api } = await ground.docker.version();
   const outcomes = await forEach(
@@ -44,9 +46,10 @@ export async function up(
     (spec) => upOne(ground, spec, lansOf(spec, lans), api, options),
     (spec, error): Outcome => ({ vnode: spec.name, changed: false, did: [], error }),
   );
-  // What was made for a vnode that came to nothing (no such image) does not stay.
-  if (ground.mode === "apply" && outcomes.some((one) => one.error !== undefined)) {
-    await removeLonelyLans(ground.host, made);
+  // Neither what was made for a vnode that came to nothing (no such image) stays, nor a lan that all have left.
+  if (ground.mode === "apply") {
+    const failed = outcomes.some((one) => one.error !== undefined);
+    await removeLonelyLans(ground.host, [...lansOfRecords(before), ...(failed ? made : [])]);
   }
   return outcomes;
 }
@@ -161,6 +164,8 @@ async function makeContainer(
 async function writeResolv(ground: Ground, spec: VnodeSpec): Promise<void> {
   const path = resolvPath(spec.name);
   const text = await resolvText(ground.host);
+  // Where the file was lost, an engine that binds it all the same has made a directory in its place.
+  if ((await ground.host.stat(path))?.kind === "directory") await ground.host.remove(path);
   const found = await ground.host.readText(path);
   if (found === text) return;
   if (found === null) return await ground.host.writeText(path, text, { mode: 0o644 });

@@ -2,6 +2,7 @@
 // Berths that change the host at the same time, and a watch that stands while the host is given back.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { bridgeName } from "../../lib/vnode/names.ts";
 import { startWatch } from "./_world.ts";
 import { openVhost } from "./vhost.ts";
 
@@ -15,7 +16,7 @@ const EXPERIMENT = {
   vnodes: { left: LINK("10.1.0.1"), right: LINK("10.1.0.2") },
 };
 
-test("two berths at once bring the same up, and host down ends the watch first", async () => {
+test("two berths at once bring the same up, host down ends the watch, and a lost record is made again", async () => {
   const box = await openVhost("20.10", null);
   try {
     const both = async (...argv: string[]) => {
@@ -37,6 +38,20 @@ test("two berths at once bring the same up, and host down ends the watch first",
     const lan = await Promise.all([1, 2].map(() => box.run(["berth", "vnode", "up", "--create-only"])));
     assert.is(Math.min(...lan.map(({ exit }) => exit)), 0, lan.map(({ stderr }) => stderr).join("\n"));
     await box.sh("berth vnode up && docker exec right ping -c 1 -W 2 10.1.0.1");
+
+    // All that berth knew of a vnode is lost; the engine then binds a directory where its resolv.conf was.
+    const lost = await box.sh("rm -r /var/lib/berth/vnodes/left; docker restart -t 0 left 2>&1 || true");
+    await box.sh(
+      "berth vnode up && docker exec right ping -c 1 -W 2 10.1.0.1 && docker exec left cat /etc/resolv.conf",
+    );
+    assert.match(lost, /left/);
+
+    // A lan that its last vnode has left does not stay.
+    const other = JSON.stringify(EXPERIMENT).replaceAll('"wire"', '"other"');
+    await box.write("/etc/berth/vnodes.d/experiment.yaml", other);
+    await box.sh("berth vnode up && docker exec right ping -c 1 -W 2 10.1.0.1");
+    const bridges = (await box.sh("ip -o link show type bridge | grep -o 'bbr-[0-9a-f]*:'")).trim();
+    assert.is(bridges, `${bridgeName("other")}:`);
   } finally {
     await box.close();
   }
