@@ -28,6 +28,8 @@ const KEY = "{key}";
 
 /** Where accepted text ends up, for the fields that carry data. */
 const CARRIED: Readonly<Record<string, (config: Config) => unknown>> = {
+  // Compared with the names of changes, and nothing else.
+  "host.consent.objects[]": (config) => config.host.consent.objects[0],
   "vnodes.command[]": (config) => config.vnodes[0]!.command![0],
   "vnodes.env.*": (config) => config.vnodes[0]!.env.A,
   "host.kernel.sysctls.*": (config) => config.host.kernel.sysctls["net.a"],
@@ -48,6 +50,7 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "host.controlNet.routable[]": (text) => ({ host: { controlNet: { routable: [text] } } }),
   [`host.kernel.sysctls.${KEY}`]: (text) => ({ host: { kernel: { sysctls: { [text]: "1" } } } }),
   "host.kernel.sysctls.*": (text) => ({ host: { kernel: { sysctls: { "net.a": text } } } }),
+  "host.consent.objects[]": (text) => ({ host: { consent: { objects: [text] } } }),
   "host.kernel.modules[]": (text) => ({ host: { kernel: { modules: [text] } } }),
   "host.watch.resync": (text) => ({ host: { watch: { resync: text } } }),
   [`lans.${KEY}`]: (text) => ({ vnodes: { lans: { [text]: {} } } }),

@@ -14,7 +14,7 @@ const there = ALLOWED.filter(({ argv }) => findProgram(argv[0]!) !== null);
 /** Everything a query could have changed. What counts by itself is left out. */
 export function dump(): string {
   const trees = ["/etc", "/var/cache", "/var/lib/dpkg", "/var/lib/apt", "/run", "/tmp"].filter(existsSync);
-  const files = sh("find", ...trees, "-printf", "%p %y %m %s %i %T@ %C@\n");
+  const files = sh("find", ...trees, "-xdev", "-printf", "%p %y %m %s %i %T@ %C@\n");
   const moving =
     /^(fs\.(dentry|inode|file)|kernel\.(random|ns_last_pid|pty|sched_)|net\.netfilter\.nf_conntrack_count|fs\.quota|kernel\.hung)/;
   const sysctls = sh("sysctl", "-a").split("\n").filter((line) => !moving.test(line)).join("\n");

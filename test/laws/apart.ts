@@ -1,8 +1,17 @@
 // Runs a test file again inside namespaces of its own: mounts, network, processes. What it does there is gone when it
 // ends, and nothing of it is seen outside.
 import { spawnSync } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
 
 const INSIDE = "BERTH_TEST_APART";
+const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+
+/** Mounts empty file systems over the paths given; the checkout, $0, stays where it is even if it lies below one. */
+const COVER = `
+mount --bind "$0" /mnt || exit 99
+for path in "$@"; do mount -t tmpfs berth-test "$path" || exit 99; done
+mkdir -p "$0" && mount --bind /mnt "$0" && umount /mnt`;
 
 /** True where this process already lives apart. */
 export function isApart(): boolean {
@@ -11,7 +20,9 @@ export function isApart(): boolean {
 
 /** Remounts everything read-only, before the runtime has a file open for writing, and runs what follows. */
 const READ_ONLY = `
-mount -t tmpfs none /tmp && mount -t tmpfs none /run || exit 99
+root=$0
+sh -c '${COVER}' "$root" /tmp /run || exit 99
+cd "$root" || exit 99
 for point in $(awk '{print $5}' /proc/self/mountinfo); do
   # Fails for what another mount hides; the test proves what counts.
   mount -o remount,bind,ro "$point" 2>/dev/null
@@ -28,7 +39,7 @@ export function runApart(file: string, options: { readOnly?: boolean } = {}): st
   const namespaces = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
   const tried = spawnSync("unshare", [...namespaces, "true"], { encoding: "utf8" });
   if (tried.status !== 0) return `no namespaces to be had: ${tried.stderr?.trim() || tried.error?.message}`;
-  const before = options.readOnly ? ["sh", "-c", READ_ONLY, "sh"] : [];
+  const before = options.readOnly ? ["sh", "-c", READ_ONLY, ROOT] : [];
   const ran = spawnSync("unshare", [...namespaces, ...before, process.execPath, "run", "-A", file], {
     stdio: "inherit",
     env: { ...process.env, [INSIDE]: "1" },
@@ -47,5 +58,6 @@ export function sh(...argv: string[]): string {
 
 /** Puts empty file systems of our own over the writable places. */
 export function privateDirectories(...paths: readonly string[]): void {
-  for (const path of paths) sh("mount", "-t", "tmpfs", "berth-test", path);
+  sh("sh", "-c", COVER, ROOT, ...paths);
+  process.chdir(ROOT); // The directory we stood in may be covered now.
 }
