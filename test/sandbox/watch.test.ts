@@ -90,6 +90,8 @@ async function live(box: Sandbox): Promise<void> {
   await settled(box, "a renamed vnode to be wired", VNODES, { left: "up" });
   await box.sh("docker rm -f left");
   await settled(box, "nothing of a removed container", VNODES, { left: "halted", right: "up" });
+  await box.sh("berth vnode up left");
+  await settled(box, "a vnode made anew", VNODES, { left: "up", right: "up" });
 }
 
 /** What is broken behind our back, and what else must not be touched by its repair. */
