@@ -164,21 +164,25 @@ const vnodeKeys = {
   ),
 };
 
-const name = (what: string) =>
-  field({
-    description: `Name of the ${what}, unique on the vhost: ${words.NAME_FORM}.`,
-    wanted: words.NAME_FORM,
-    pattern: words.NAME_PATTERN,
-  }, words.parseName);
+const lanName = field({
+  description: `Name of the lan, unique on the vhost: ${words.NAME_FORM}.`,
+  wanted: words.NAME_FORM,
+  pattern: words.NAME_PATTERN,
+}, words.parseName);
+const vnodeName = field({
+  description: `Name of the vnode, unique on the vhost: ${words.VNODE_FORM}.`,
+  wanted: words.VNODE_FORM,
+  pattern: words.VNODE_PATTERN,
+}, words.parseVnodeName);
 
 export const lanSchema = map("A lan", lanKeys);
 export const vnodeSchema = map("A vnode", vnodeKeys);
 /** A file that holds one vnode. */
-export const singleSchema = map("A vnode", { name: name("vnode"), ...vnodeKeys });
+export const singleSchema = map("A vnode", { name: vnodeName, ...vnodeKeys });
 
-const lanMap = table("a map of lans by name", name("lan"), v.nullable(lanSchema, {}));
-const lanList = list("Lans", map("A lan", { name: name("lan"), ...lanKeys }));
-const vnodeMap = table("a map of vnodes by name", name("vnode"), vnodeSchema);
+const lanMap = table("a map of lans by name", lanName, v.nullable(lanSchema, {}));
+const lanList = list("Lans", map("A lan", { name: lanName, ...lanKeys }));
+const vnodeMap = table("a map of vnodes by name", vnodeName, vnodeSchema);
 const vnodeList = list("Vnodes", singleSchema);
 
 const LANS = "Layer-2 networks of the vhost, by name (or a list, each with its name). Unique over all files.";

@@ -95,7 +95,7 @@ export interface RouteSpec {
 }
 
 export interface VnodeSpec {
-  /** Container name and host name: 1 to 32 of [a-z0-9-], first a letter, last not a hyphen. */
+  /** Container name and host name: 2 to 32 of [a-z0-9-], first a letter, last not a hyphen. */
   readonly name: string;
   readonly image: string;
   /** Arguments that replace the image's command; absent: the image's own. */

@@ -22,6 +22,17 @@ export function parseName(text: string): string | Problem {
   return new Problem("Would not survive as a container and host name", NAME_FORM, next);
 }
 
+export const VNODE_FORM = NAME_FORM.replace("1 to", "2 to");
+export const VNODE_PATTERN = "^[a-z][a-z0-9-]{0,30}[a-z0-9]$";
+
+/** A vnode's name: Docker takes no container name of one character. */
+export function parseVnodeName(text: string): string | Problem {
+  if (/^[a-z]$/.test(text)) {
+    return new Problem("Has 1 character, which Docker refuses", VNODE_FORM, `Write "${text}1"`);
+  }
+  return parseName(text);
+}
+
 /** An interface's name inside a vnode (IFNAMSIZ: 15 bytes; no slash, space or colon). */
 export function parseLinkName(text: string): string | Problem {
   if (RESERVED.has(text)) {
