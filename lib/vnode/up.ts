@@ -15,7 +15,7 @@ import { readRecord, readRecords, type VnodeRecord, want, writeRecord } from "./
 import { resolvText } from "./resolv.ts";
 import { startVnode } from "./start.ts";
 import { unwire, wire } from "./wire.ts";
-import { lansOf, wiringOf } from "./wiring.ts";
+import { lansOf, waitsForStart, wiringOf } from "./wiring.ts";
 
 export interface UpOptions {
   /** Make containers anew even when they are as the spec says. @default {false} */
@@ -93,6 +93,10 @@ async function upOne(
   const next = recordOf(spec, lans, container, wanted, ground.by);
   if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(ground.host, next);
   await prepareGate(ground.host, next);
+  if (keep && record !== null && container.state.running) {
+    const what = waitsForStart(record.spec, spec).join(", ");
+    if (what !== "") ground.log.warn("Takes effect at the next start", { vnode: spec.name, what });
+  }
   if (options.createOnly) return { vnode: spec.name, changed: did.length > 0, did };
   await want(ground.host, next, "up", ground.by);
   if (!container.state.running) {
