@@ -29,10 +29,19 @@ export function controlNetwork(config: Config): DockerNetwork {
   };
 }
 
+/** The alias's MAC as the vnodes' are made: 02:00 and the four bytes of its address. Theirs differ, as addresses do. */
+function gatewayMac(address: string): string {
+  return `02:00:${address.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0")).join(":")}`;
+}
+
 /** The bridge first, so that it is ours and Docker only uses it; its address is never Docker's business. */
 export function controlNetResources(config: Config) {
   const { subnet, address } = config.host.controlNet;
-  const control = bridge(CONTROL_NETWORK, { alias: "berth control network", named: true });
+  const control = bridge(CONTROL_NETWORK, {
+    alias: "berth control network",
+    named: true,
+    mac: gatewayMac(address),
+  });
   return [
     control,
     dockerNetwork(CONTROL_NETWORK, controlNetwork(config)),

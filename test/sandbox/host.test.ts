@@ -99,6 +99,16 @@ test("a restart of dockerd takes no address and no route, with the alias or with
   assert.is(await state(), first);
 });
 
+test("the gateway's MAC stays, whatever ports come and go: neighbours remember it", async () => {
+  const mac = async () => (await fresh.sh("cat /sys/class/net/_dockercnet/address")).trim();
+  assert.is(await mac(), "02:00:ac:10:00:01");
+  await fresh.sh(
+    "ip link add low0 address 02:00:00:00:00:01 type veth peer low1; ip link set low0 master _dockercnet up",
+  );
+  assert.is(await mac(), "02:00:ac:10:00:01");
+  await fresh.sh("ip link del low0");
+});
+
 test("check finds drift of each kind, and up mends exactly that", async () => {
   await fresh.loadImage();
   await fresh.sh(`

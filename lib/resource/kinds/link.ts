@@ -20,6 +20,11 @@ export interface BridgeOptions {
   readonly mtu?: number;
   /** The name alone tells that it is ours (a hashed one): one without alias is a crash's, not a stranger's. */
   readonly named?: boolean;
+  /**
+   * Its own MAC, given when it is made. Without one a bridge takes the lowest of its ports', which changes as they
+   * come and go: right for a lan, wrong where the host has an address that neighbours remember.
+   */
+  readonly mac?: string;
 }
 
 /**
@@ -47,7 +52,9 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
   const remove: Op = { run: ipBatch([`link del dev ${name}`], { okExit: [0, 1] }) };
   const create: Op = {
     run: ipBatch([
-      `link add name ${name} type bridge ${BRIDGE_SETTINGS}`,
+      `link add name ${name}${
+        options.mac === undefined ? "" : ` address ${options.mac}`
+      } type bridge ${BRIDGE_SETTINGS}`,
       `link set dev ${name} addrgenmode none`,
       set(desired),
     ]),
