@@ -12,8 +12,10 @@ function troubles(
 ): string[] {
   return [
     ...(engineFault === null ? [] : [`The engine does not answer: ${engineFault}: berth host up`]),
-    ...(watch === null ? ["no watch runs: berth boot starts one"] : []),
-    ...(watch !== null && !watch.connected ? ["the watch has no connection to the engine: see /var/log/berth-watch.log"] : []),
+    ...(watch === null ? ["No watch runs: berth boot starts one"] : []),
+    ...(watch !== null && !watch.connected
+      ? ["The watch has no connection to the engine: see /var/log/berth-watch.log"]
+      : []),
     ...(watch?.degraded ?? []).map((one) =>
       `${
         one.key.startsWith("full look") ? one.key : `vnode ${one.key}`
