@@ -4,7 +4,7 @@
 /** Prints sections of sorted lines: links, addresses, routes, rules, qdiscs, firewall, sysctls, files, containers. */
 export const DUMP = `
 section() { local name=$1; shift; echo "== $name"; "$@" 2>/dev/null | sed 's/[[:space:]]*$//' | grep -v '^$' | sort | sed "s/^/$name: /"; }
-links() { ip -d -o link | sed -E 's/^[0-9]+: //; s/@if[0-9]+/@peer/; s/link-netnsid [0-9]+//; s/(tcn|topology_change|hello|gc)_timer +[0-9.]+//g'; }
+links() { ip -d -o link | sed -E 's/^[0-9]+: //; s/@if[0-9]+/@peer/; s/link-netnsid [0-9]+//; s/(tcn|topology_change|hello|gc|hold|message_age|forward_delay)_timer +[0-9.]+//g; s/fdb_n_learned [0-9]+//'; }
 addresses() { ip -o addr | sed -E 's/^[0-9]+: //; s/valid_lft.*//; s/ (tentative|dynamic)//g'; }
 routes() { # a link-local address' own route comes a second or two after it, when it is known to be no one else's
   ip -4 route show table all | sed 's/^/4 /'
