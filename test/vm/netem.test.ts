@@ -38,17 +38,18 @@ async function boot(what: string): Promise<{ changed: number; restored: number; 
   return { changed: Number(counts[1]), restored: Number(counts[2]), output: said.stdout };
 }
 
-/** What persists: every file of berth's and its unit files, and the vnodes' containers. */
+/** What persists: every file that berth writes outside its records, the units, the containers, the control network. */
 const PERSISTENT = `
   find /etc/docker /etc/modules-load.d /etc/sysctl.d /etc/systemd /usr/lib/berth /var/lib/berth/gate -type f -print0 \
     | sort -z | xargs -0 sha256sum
-  docker inspect -f '{{.Id}} {{.Name}} {{.Created}} {{json .HostConfig}}' left right; docker network ls --no-trunc`;
+  docker inspect -f '{{.Id}} {{.Name}} {{.Created}} {{.HostConfig.Runtime}} {{.HostConfig.RestartPolicy.Name}}' left right
+  docker network inspect -f '{{.Id}} {{.Created}} {{json .Options}} {{json .IPAM}}' _dockercnet`;
 
 async function storyOfABoot(what: string, before: string): Promise<void> {
   const { output } = await boot(what);
   assert.is(await machine.sh(PERSISTENT), before);
   // The host's part names no persistent thing; the vnodes are started, not made.
-  const lasting = output.split("\n").filter((line) => /^[+~-] /.test(line))
+  const lasting = output.split("\n").filter((line) => /^[+~-] (?!restore )/.test(line))
     .filter((line) => !/^~ update vnode (left|right): not running/.test(line));
   assert.equal(lasting, []);
   assert.equal(await shapingLines(machine), first);
@@ -109,18 +110,18 @@ story("delay, loss and rate are what was asked for, each way", async () => {
 
   const { egressBps, ingressBps } = await rates(machine);
   tell(`out ${(egressBps / 1e3).toFixed(0)} kbit/s of 256, in ${(ingressBps / 1e3).toFixed(0)} of 768`);
-  // Never faster. Slower where the emulated processor was kept waiting: the exact rate is shown in throw-away vhosts.
-  const isNear = (found: number, wanted: number) => found < wanted * 1.03 && found > wanted * 0.85;
+  // Not faster, but for the clock's part. Slower where the emulated processor was kept waiting: the exact rate is shown in throw-away vhosts.
+  const isNear = (found: number, wanted: number) => found < wanted * 1.05 && found > wanted * 0.85;
   assert.ok(isNear(egressBps, EGRESS.rateBps), `${egressBps} bit/s out`);
   assert.ok(isNear(ingressBps, INGRESS.rateBps), `${ingressBps} bit/s in`);
 });
 
 story("netem sees single frames, not what segmentation offload makes of them", async () => {
   const counters = "nft -j list table bridge probe | grep -oE '\"packets\": [0-9]+' | grep -oE '[0-9]+'";
-  const send = (address: string, port: number) =>
+  const send = (address: string, port: number, blocks: number) =>
     `docker exec -d right nc -ll -p ${port} -e dd of=/dev/null bs=64k
      until docker exec right netstat -ltn | grep -q :${port}; do sleep 0.2; done
-     docker exec left sh -c 'dd if=/dev/zero bs=20k count=3 | nc ${address} ${port}' 2>/dev/null`;
+     docker exec left sh -c 'dd if=/dev/zero bs=20k count=${blocks} | nc ${address} ${port}' 2>/dev/null`;
   const said = await machine.sh(
     `nft -f - <<END
 table bridge probe {
@@ -131,8 +132,8 @@ table bridge probe {
   }
 }
 END
-    ${send("10.2.0.2", 5002)}
-    ${send("10.1.0.2", 5001)}
+    ${send("10.2.0.2", 5002, 50)}
+    ${send("10.1.0.2", 5001, 3)}
     ${counters}; nft delete table bridge probe`,
     { timeoutMs: 120_000 },
   );
