@@ -18,6 +18,8 @@ export interface ReconcileParts {
   readonly log: Log;
   /** A look at the kernel made for many vnodes at once. */
   readonly view?: HostView;
+  /** Told the container of a life that is ended by us, before it is. */
+  readonly onEnds?: (containerId: string) => void;
 }
 
 /** What a look at one vnode came to. */
@@ -46,6 +48,7 @@ async function endStaleLife(parts: ReconcileParts, vnode: string, id: string): P
   if (again !== null && again.state.pid !== 0) return null;
   if (!(await livingGenerations(host, vnode)).includes(generation)) return null;
   log.warn("Ends a life that the engine has forgotten", { vnode, generation });
+  parts.onEnds?.(id);
   await clearStaleTask(host, docker, id);
   return generation;
 }

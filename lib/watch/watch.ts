@@ -75,6 +75,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     engineTakesCalls: options.engineTakesCalls,
     engineCrashed: options.engineCrashed ?? (() => Promise.resolve(false)),
   });
+  const onEnds = (id: string) => wishes.ends(id);
   const pace = new Pace(clock);
   let state: WatchState = {
     connected: false,
@@ -120,7 +121,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     signal,
     onFailing: onFailing("wire"),
     work: async (vnode) => {
-      const result = await reconcile({ host, docker, log }, vnode);
+      const result = await reconcile({ host, docker, log, onEnds }, vnode);
       if (result.boot) booting.add(vnode);
     },
   });
@@ -177,10 +178,11 @@ export async function watch(options: WatchOptions): Promise<void> {
     // One look for all: those whose wiring stands in it need no look of their own.
     await Promise.all(records.map(async (record) => {
       try {
-        const result = await reconcile({ host, docker, log, view }, record.name);
+        const result = await reconcile({ host, docker, log, view, onEnds }, record.name);
         if (result.boot) return booting.add(record.name);
         const shim = shims.get(record.containerId);
         if (result.state !== "down" || shim === undefined) return;
+        onEnds(record.containerId);
         if (await endForgottenTask(host, docker, record.containerId, shim)) {
           log.warn("Ended a task that the engine has forgotten", { vnode: record.name });
         }

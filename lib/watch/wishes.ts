@@ -49,6 +49,11 @@ export class Wishes {
     this.#leaving = false;
   }
 
+  /** A life that berth itself ends, since the engine has forgotten it: its `die` says nothing of what is wanted. */
+  ends(id: string): void {
+    this.#running.delete(id);
+  }
+
   /** Containers that a list shows as running. */
   saw(ids: Iterable<string>): void {
     for (const id of ids) this.#running.add(id);
