@@ -56,7 +56,11 @@ export async function imageTar(tell: Tell): Promise<string> {
 }
 
 /** Runs `build` once, whoever else wants the same at the same time; what is cached is complete. */
-export async function cached(name: string, tell: Tell, build: (to: string) => Promise<void>): Promise<string> {
+export async function cached(
+  name: string,
+  tell: Tell,
+  build: (to: string) => Promise<void>,
+): Promise<string> {
   const path = join(CACHE, name);
   if (existsSync(path)) return path;
   mkdirSync(CACHE, { recursive: true });
@@ -184,7 +188,8 @@ async function buildImage(layer: string, to: string): Promise<void> {
 }
 
 /** apt-get with our options; the packages' files stay in its cache. */
-export const APT = "apt-get -q -y -o Dpkg::Use-Pty=0 -o APT::Keep-Downloaded-Packages=true -o Acquire::Retries=3";
+export const APT =
+  "apt-get -q -y -o Dpkg::Use-Pty=0 -o APT::Keep-Downloaded-Packages=true -o Acquire::Retries=3";
 
 /** Makes a clone, uses it, ends it. */
 export async function inClone(
