@@ -73,6 +73,7 @@ export async function prepareGround(specs: readonly VnodeSpec[]): Promise<readon
     dockerSubnet: "192.168.254.0/24",
     dockerNat: true,
     hostEndPrefix: HOST_END_PREFIX,
+    bridgeMeta: false,
   };
   for (const table of firewallTables(facts)) must(["nft", "-f", "-"], tableText(table, null));
   const records = specs.map((spec, at): VnodeRecord => ({
