@@ -25,7 +25,7 @@ const VNODES: WantedVnodes = {
   calm: links("10.1.0.3"),
   idle: links("10.1.0.4"),
 };
-const ROUNDS = process.env.BERTH_LONG ? 40 : 3;
+const ROUNDS = process.env.BERTH_LONG ? 40 : 4;
 
 /** Things that look like berth's and are not, of every kind. */
 const FOREIGN = `
