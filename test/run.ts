@@ -69,7 +69,13 @@ function report(file: TestFile, found: Verdict, output: string, ms: number): voi
     return;
   }
   for (const fault of found.faults) say(`     ${fault}`);
-  say(output.trimEnd().split("\n").map((line) => `     | ${line}`).join("\n"));
+  say(failureFirst(output.trimEnd().split("\n")).map((line) => `     | ${line}`).join("\n"));
+}
+
+/** What failed, then all that was said before it: whoever shows only the beginning shows the reason. */
+function failureFirst(lines: readonly string[]): readonly string[] {
+  const at = lines.findIndex((line) => /^ +FAIL +"/.test(line));
+  return at < 0 ? lines : [...lines.slice(at), "", ...lines.slice(0, at)];
 }
 
 /** Runs a level's files, as many at a time as the level allows. */
