@@ -19,10 +19,16 @@ export interface VmImage {
 }
 
 // deno-fmt-ignore
-const PACKAGES = ["linux-image-cloud-amd64", "udev", "kmod", "procps", "iproute2", "nftables", "iptables", "docker.io", "busybox-static", "util-linux", "lvm2", "thin-provisioning-tools", "xfsprogs", "dbus", "zstd", "tar"];
+const PACKAGES = ["linux-image-cloud-amd64", "udev", "kmod", "procps", "iproute2", "nftables", "iptables", "docker.io", "busybox-static", "util-linux", "lvm2", "thin-provisioning-tools", "xfsprogs", "dbus", "zstd", "tar", "dnsmasq-base", "ifupdown"];
 const INIT_PACKAGES = {
   systemd: ["systemd-sysv"],
   sysvinit: ["sysvinit-core", "initscripts", "cgroupfs-mount"],
+};
+/** Each suite's own DHCP client for ifupdown, and the engine's command where that is a package of its own. */
+const SUITE_PACKAGES: Record<Suite, readonly string[]> = {
+  bookworm: ["isc-dhcp-client"],
+  trixie: ["docker-cli", "dhcpcd-base"],
+  sysvinit: ["isc-dhcp-client"],
 };
 /** ovmf and the like are recommended only; the BIOS is in seabios. */
 const TOOLS = ["qemu-system-x86", "qemu-utils", "mmdebstrap", "e2fsprogs", "zstd"];
@@ -45,7 +51,7 @@ export async function vmTools(tell: Tell): Promise<string> {
 export async function vmImage(suite: Suite, tell: Tell): Promise<VmImage> {
   const recipe = readdirSync(GUEST).sort().map((name) => readFileSync(join(GUEST, name), "utf8"));
   const init = suite === "sysvinit" ? "sysvinit" : "systemd";
-  const packages = [...PACKAGES, ...INIT_PACKAGES[init], ...(suite === "trixie" ? ["docker-cli"] : [])];
+  const packages = [...PACKAGES, ...INIT_PACKAGES[init], ...SUITE_PACKAGES[suite]];
   const layer = await vmTools(tell);
   const folder = await cached(
     `vm-${suite}-${hash(...recipe, packages.join())}`,
