@@ -73,6 +73,11 @@ export interface EngineWish {
   readonly keys: readonly string[];
   /** The address that berth gives docker0, if any. */
   readonly bip?: string;
+  /**
+   * `later`: only the file, for what runs before the init system starts the engine, and would wait for itself if it
+   * started one. Whatever the daemon needs is then done by the next run without it. @default {"now"}
+   */
+  readonly start?: "now" | "later";
 }
 
 /**
@@ -84,15 +89,17 @@ export interface EngineWish {
  */
 export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
   const { file } = wish;
+  const later = wish.start === "later";
   return {
     id: "engine docker",
     desired: { ...EMPTY, file: file.desired, instance: "running" },
-    observe: (look) => observeEngine(look, file),
+    observe: (look) => observeEngine(look, file, { waits: !later }),
     diff(found) {
       const state = found ?? EMPTY;
       const changes = file.diff(state.file);
       const clash = clashingFlags(state.flags, wish.keys);
       if (clash.length > 0) throw clashError(clash);
+      if (later) return fileChanges(state, changes);
       const wanted = changes.length > 0 ? parseJson(writtenText(changes)) : parseJson(state.text);
       const moved = state.instance === null ? null : docker0Differs(state.docker0, wanted.bip);
       return [
@@ -102,7 +109,8 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
     },
     prior: (found) => ({
       file: file.prior(found?.file ?? null),
-      running: found?.instance != null,
+      // Before the engine's own start: one that is installed will run without us, too.
+      running: found?.instance != null || (later && found?.program != null),
       docker0: { addresses: found?.docker0 ?? null, ours: wish.bip === undefined ? [] : [wish.bip] },
     }),
     mergePriors: (first, later) => ({

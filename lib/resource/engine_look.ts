@@ -73,10 +73,11 @@ export const EMPTY: EngineState = {
   docker0: null,
 };
 
-/** Looks at file and daemon; waits while a daemon that is up does not answer yet. */
+/** Looks at file and daemon. `waits`: while a daemon that is up does not answer yet. */
 export async function observeEngine(
   look: Look,
   file: Resource<JsonFileState, JsonFilePrior>,
+  { waits }: { readonly waits: boolean },
 ): Promise<EngineState> {
   const [init, text, seen, pidText] = await Promise.all([
     hasInit(look),
@@ -89,7 +90,7 @@ export async function observeEngine(
   const isDockerd = pid > 0 &&
     (await look.readText(`/proc/${pid}/comm`).catch(() => null))?.trim() === "dockerd";
   const instance = isDockerd ? `${pid}.${await processStart(look, pid)}` : null;
-  if (instance !== null) await waitForAnswer(look, pid);
+  if (instance !== null && waits) await waitForAnswer(look, pid);
   const record = parseJson(await look.readText(LOADED_PATH));
   const loaded = record.instance === instance && instance !== null ? record.loaded as Json : parseJson(text);
   const isRight = file.diff(seen).length === 0;
@@ -103,7 +104,7 @@ export async function observeEngine(
     init,
     stale: instance === null ? await stalePidFiles(look) : [],
     flags: await engineFlags(look, init, isDockerd ? pid : null),
-    running: instance === null ? [] : await runningContainers(look),
+    running: instance === null || !waits ? [] : await runningContainers(look),
     stopped: Object.keys(parseJson(await look.readText(STOPPED_PATH))),
     docker0: await observeDocker0(look),
   };

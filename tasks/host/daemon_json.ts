@@ -34,11 +34,10 @@ export function engineOptions(config: Config): JsonObject {
 }
 
 /** File and daemon are one thing: the file means nothing until the daemon has read it. */
-export function daemonJsonResources(config: Config) {
+export function daemonJsonResources(config: Config, start: "now" | "later" = "now") {
   const keys = engineOptions(config);
-  return [
-    engine({ file: jsonFile(DAEMON_JSON, keys), keys: Object.keys(keys), bip: config.host.engine.bip }),
-  ];
+  const file = jsonFile(DAEMON_JSON, keys);
+  return [engine({ file, keys: Object.keys(keys), bip: config.host.engine.bip, start })];
 }
 
 export const daemonJsonStep: Step = {
@@ -46,7 +45,13 @@ export const daemonJsonStep: Step = {
   needs: ["packages", "storage", "runtime"],
   // After a kill -9 the engine's own containerd may be too slow once ("timeout waiting for containerd to start").
   again: (error) => error instanceof BerthError && /containerd.*(time|deadline)/i.test(error.message),
-  stages: [daemonJsonResources],
+  stages: [(config) => daemonJsonResources(config)],
+};
+
+/** The file without the daemon: for what runs before the init system starts the engine. */
+export const daemonJsonLaterStep: Step = {
+  ...daemonJsonStep,
+  stages: [(config) => daemonJsonResources(config, "later")],
 };
 
 export default task({

@@ -122,6 +122,26 @@ test("engine().diff() puts the former file back and starts the engine again wher
   assert.ok(at('"--start"') < at("/containers/web/start"));
 });
 
+test("engine().diff() with start later writes the file, leaves the daemon alone, and the next run tells it", () => {
+  const file = jsonFile("/etc/docker/daemon.json", { bip: "10.0.0.1/24" });
+  const wish = { file, keys: ["bip"], start: "later" } as const;
+  const changes = engine(wish).diff({ ...RUNS, instance: null });
+  assert.equal(changes.map(({ resource }) => resource), ["file /etc/docker/daemon.json"]);
+  assert.equal(engine(wish).diff(RUNS).map(({ resource }) => resource), ["file /etc/docker/daemon.json"]);
+  const text = '{"bip":"10.0.0.1/24"}';
+  const seen = { file: { text, mode: 0o644 }, value: { bip: "10.0.0.1/24" }, candidate: false };
+  assert.equal(engine(wish).diff({ ...RUNS, file: seen, text, instance: null }), []);
+  assert.match(engine({ file, keys: ["bip"] }).diff({ ...RUNS, file: seen, text })[0]!.why, /"bip"/);
+});
+
+test("engine().prior() with start later takes an installed engine for one that runs", () => {
+  const file = jsonFile("/etc/docker/daemon.json", {});
+  const stopped = { ...RUNS, instance: null };
+  assert.is(engine({ file, keys: [], start: "later" }).prior(stopped).running, true);
+  assert.is(engine({ file, keys: [], start: "later" }).prior({ ...stopped, program: null }).running, false);
+  assert.is(engine({ file, keys: [] }).prior(stopped).running, false);
+});
+
 test("clashingFlags() finds a key that the command line sets too", () => {
   assert.equal(clashingFlags("-H fd:// --containerd=/x", ["hosts", "bip"]), [{ flag: "-H", key: "hosts" }]);
   assert.equal(clashingFlags("--bip=10.0.0.1/24", ["bip"]), [{ flag: "--bip", key: "bip" }]);
