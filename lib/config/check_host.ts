@@ -63,6 +63,7 @@ export function checkHost(draft: Loose<HostDraft>, where: Where, report: Report)
     );
     report.add(at("controlNet", "address"), problem, address.text);
   }
+  checkDriver(draft, where, report);
   if (bipSubnet && isOverlapping(bipSubnet, subnet)) {
     const problem = new Problem(
       `The control network overlaps docker0's ${bipSubnet.text}`,
@@ -72,6 +73,17 @@ export function checkHost(draft: Loose<HostDraft>, where: Where, report: Report)
     report.add(at("controlNet", "subnet"), problem, subnet.text);
   }
   return { control: { subnet, address }, ...(bipSubnet ? { bip: bipSubnet } : {}) };
+}
+
+/** A macvlan hangs on a device; and it has no port that an allow-list could be about, which must be wanted. */
+function checkDriver(draft: Loose<HostDraft>, where: Where, report: Report): void {
+  if (draft.controlNet?.driver !== "macvlan" || draft.controlNet.device !== "none") return;
+  const problem = new Problem(
+    "Needs a device",
+    '"macvlan" with controlNet.device, or "bridge"',
+    'Set controlNet.device to "auto" or a name, or leave out controlNet.driver',
+  );
+  report.add({ file: where.file, path: ["controlNet", "driver"] }, problem, "macvlan");
 }
 
 /** The normal form. To be called only when nothing was refused. */
@@ -91,6 +103,9 @@ export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: stri
     controlNet: {
       subnet: controlNet.subnet.text,
       address: facts.control!.address.text,
+      ...(controlNet.device === "none" ? {} : { device: controlNet.device }),
+      driver: controlNet.driver,
+      gatewayTimeoutMs: controlNet.gatewayTimeout,
       nat: controlNet.nat,
       routable: controlNet.routable.map((subnet) => subnet.text),
     },

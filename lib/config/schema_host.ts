@@ -1,8 +1,9 @@
 // The shape of host.yaml: keys, defaults, descriptions. The reference and the JSON Schema are made from it.
 // Owns no rules between keys (check_host.ts).
 import * as v from "valibot";
-import { IPV4_FORM, parseAddress, parseInterfaceAddress, parseSubnet, SUBNET_FORM } from "./address.ts";
+import { parseInterfaceAddress, SUBNET_FORM } from "./address.ts";
 import { field, flag, list, map, oneOf, Problem, table, told, wrongKind } from "./problem.ts";
+import { controlNetSchema } from "./schema_control_net.ts";
 import { FORMS, parseDuration, PATTERNS } from "./units.ts";
 import {
   parseModule,
@@ -27,20 +28,6 @@ const OWN_OPTIONS: Readonly<Record<string, string>> = {
 
 const path = (description: string, parse = parsePath) =>
   field({ description, wanted: PATH_FORM, pattern: PATH_PATTERN }, parse);
-
-function ipv4(text: string) {
-  const address = parseAddress(text);
-  return address instanceof Problem || address.family === 4
-    ? address
-    : new Problem("Is an IPv6 address", IPV4_FORM);
-}
-
-function ipv4Subnet(text: string) {
-  const subnet = parseSubnet(text);
-  return subnet instanceof Problem || subnet.family === 4
-    ? subnet
-    : new Problem("Is an IPv6 subnet", 'an IPv4 subnet, such as "172.16.0.0/12"');
-}
 
 function parseBip(text: string) {
   const parsed = parseInterfaceAddress(text);
@@ -121,34 +108,6 @@ const storage = map("Storage", {
   ),
 });
 
-const controlNet = map("The control network", {
-  subnet: v.optional(
-    field({ description: "Subnet of the control network (IPv4).", wanted: SUBNET_FORM }, ipv4Subnet),
-    "172.16.0.0/12",
-  ),
-  address: v.optional(
-    field({
-      description:
-        "The host's own address on it, the gateway of the vnodes. Default: the first address of the subnet (172.16.0.1).",
-      wanted: IPV4_FORM,
-    }, ipv4),
-  ),
-  nat: v.optional(flag("What leaves the control network is masqueraded."), true),
-  routable: v.pipe(
-    v.nullish(
-      list(
-        "Destinations",
-        field(
-          { description: "Subnet that is routable from control addresses.", wanted: SUBNET_FORM },
-          ipv4Subnet,
-        ),
-      ),
-      [],
-    ),
-    v.description("Destinations that control addresses are routed to as they are, without masquerading."),
-  ),
-});
-
 const kernel = map("The kernel", {
   sysctls: v.pipe(
     v.nullish(
@@ -208,7 +167,7 @@ export const hostSchema = map("The host configuration", {
   engine: v.pipe(v.nullish(engine, {}), v.description("The container engine.")),
   storage: v.pipe(v.nullish(storage, {}), v.description("Disks and directories.")),
   controlNet: v.pipe(
-    v.nullish(controlNet, {}),
+    v.nullish(controlNetSchema, {}),
     v.description("The network by which vnodes are reached and managed."),
   ),
   kernel: v.pipe(v.nullish(kernel, {}), v.description("Sysctls and modules.")),

@@ -28,6 +28,12 @@ export interface HostConfig {
     readonly subnet: string;
     /** The host's own address on it, also the gateway of the vnodes. @default {"172.16.0.1"} */
     readonly address: string;
+    /** Device it is on: "auto" (the default route's) or a name. Absent: isolated. */
+    readonly device?: string;
+    /** How vnodes are put on the device. @default {"bridge"} */
+    readonly driver: "bridge" | "macvlan";
+    /** Milliseconds the gateway is waited for after the device was moved. @default {20000} */
+    readonly gatewayTimeoutMs: number;
     /** Masquerade what leaves the control network. @default {true} */
     readonly nat: boolean;
     /** Destinations that are routable from control addresses and so are not masqueraded. @default {[]} */
