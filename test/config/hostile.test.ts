@@ -48,6 +48,7 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "host.controlNet.subnet": (text) => ({ host: { controlNet: { subnet: text } } }),
   "host.controlNet.address": (text) => ({ host: { controlNet: { address: text } } }),
   "host.controlNet.device": (text) => ({ host: { controlNet: { device: text } } }),
+  "host.controlNet.driver": (text) => ({ host: { controlNet: { driver: text } } }),
   "host.controlNet.gatewayTimeout": (text) => ({ host: { controlNet: { gatewayTimeout: text } } }),
   "host.controlNet.routable[]": (text) => ({ host: { controlNet: { routable: [text] } } }),
   [`host.kernel.sysctls.${KEY}`]: (text) => ({ host: { kernel: { sysctls: { [text]: "1" } } } }),
