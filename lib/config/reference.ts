@@ -20,7 +20,8 @@ Examples: [pair.yaml](examples/pair.yaml), [triangle.yaml](examples/triangle.yam
 | rate | \`64kbit\` \`10mbit\` \`1gbit\` | bit/s, powers of 1000; Ethernet frames without preamble and FCS |
 | delay | \`500us\` \`20ms\` \`1s\` | |
 | duration | \`500ms\` \`60s\` \`5m\` \`1h\` | |
-| loss | \`1%\` \`0.1%\` | |
+| loss, share | \`1%\` \`0.1%\` | |
+| size | \`512MiB\` \`20GiB\` \`4TiB\` | powers of 1024 |
 
 Bare numbers are refused. Variables and arguments are text: write \`"8080"\` in quotes.
 

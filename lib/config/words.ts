@@ -156,6 +156,34 @@ export function parseObject(text: string): string | Problem {
     : new Problem("Is not an object", 'an object as a plan names it, such as "lan left"');
 }
 
+export const DISK_FORM = 'a name of /dev/disk/by-id, such as "ata-ST4000NM0033_Z1Z0ABCD"';
+/** What the kernel calls disks and their partitions, in the order of finding them: another one at the next boot. */
+const KERNEL_DISK =
+  /^(?:(?:[shv]|xv)d[a-z]{1,3}[0-9]*|nvme[0-9]+(?:n[0-9]+(?:p[0-9]+)?)?|mmcblk[0-9]+(?:p[0-9]+)?|(?:dm-|md|loop|sr|ram|zram|nbd|rbd|pmem)[0-9]+(?:p[0-9]+)?)$/;
+
+/**
+ * A disk's lasting name: a link of /dev/disk/by-id (with or without the directory; without it in the answer), or,
+ * where `by` is "serial", its serial number.
+ */
+export function parseDisk(text: string, by: "link" | "serial"): string | Problem {
+  const wanted = by === "link" ? DISK_FORM : `${DISK_FORM}, or a serial number`;
+  const name = text.startsWith("/dev/disk/by-id/") ? text.slice("/dev/disk/by-id/".length) : text;
+  if (KERNEL_DISK.test(name.replace(/^\/dev\//, ""))) {
+    const next = `Look with "ls -l /dev/disk/by-id" which of its names lasts`;
+    return new Problem("Is a kernel name, which may mean another disk after a reboot", wanted, next);
+  }
+  if (name.includes("/")) return new Problem("Is not in /dev/disk/by-id", wanted);
+  if (name.length > 200) return new Problem(`Has ${name.length} characters`, wanted);
+  return /^[A-Za-z0-9][A-Za-z0-9_.:+=#@-]*$/.test(name) ? name : new Problem("Is not a disk's name", wanted);
+}
+
+/** The fingerprint of a disk's content: words of what is on it, then twelve hexadecimal digits. */
+export function parseFingerprint(text: string): string | Problem {
+  return /^[A-Za-z0-9_.+-]+( [A-Za-z0-9_.+-]+){0,19} [0-9a-f]{12}$/.test(text)
+    ? text
+    : new Problem("Is not a fingerprint", undefined, "Copy it from berth's message");
+}
+
 /** A kernel module's name. */
 export function parseModule(text: string): string | Problem {
   return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(text)
