@@ -152,6 +152,10 @@ const RULES: Readonly<Record<string, Rule>> = {
     words: deviceWords,
   },
   df: { flags: ["-B1", "-P", "-T"], equals: ["--output="], words: anyWords },
+  du: { flags: ["-s", "-x", "-B1"], words: anyWords },
+  // Without -h it prints all groups; -i would read an image file, -o superblock only where to look.
+  dumpe2fs: { flags: ["-h"], needs: ["-h"], words: deviceWords },
+  xfs_info: { words: anyWords },
   "dpkg-query": {
     flags: ["-W", "--show"],
     valued: ["-f"],
