@@ -9,6 +9,7 @@ import {
   type Subnet,
   subnetAround,
 } from "./address.ts";
+import { checkStorage, storageConfig, wipeConsents } from "./check_storage.ts";
 import { Problem } from "./problem.ts";
 import type { HostDraft } from "./schema_host.ts";
 import type { HostConfig } from "./types.ts";
@@ -24,6 +25,7 @@ export interface HostFacts {
 /** Checks the control network and docker0 against each other. */
 export function checkHost(draft: Loose<HostDraft>, where: Where, report: Report): HostFacts {
   const at = (...path: string[]): Where => ({ file: where.file, path });
+  checkStorage(draft, where, report);
   const subnet = draft.controlNet?.subnet;
   const bip = draft.engine?.bip;
   const bipSubnet = bip && subnetAround(bip.address, bip.prefix);
@@ -88,7 +90,7 @@ function checkDriver(draft: Loose<HostDraft>, where: Where, report: Report): voi
 
 /** The normal form. To be called only when nothing was refused. */
 export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: string): HostConfig {
-  const { engine, storage, controlNet, kernel, watch, consent } = draft;
+  const { engine, controlNet, kernel, watch, consent } = draft;
   return {
     engine: {
       package: engine.package,
@@ -99,7 +101,7 @@ export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: stri
       root: engineRoot ?? engine.root,
       options: engine.options,
     },
-    storage: { layout: storage.layout },
+    storage: storageConfig(draft),
     controlNet: {
       subnet: controlNet.subnet.text,
       address: facts.control!.address.text,
@@ -111,6 +113,6 @@ export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: stri
     },
     kernel: { sysctls: kernel.sysctls, modules: kernel.modules },
     watch: { resyncMs: watch.resync },
-    consent: { objects: consent.objects },
+    consent: { objects: consent.objects, wipe: wipeConsents(draft) },
   };
 }

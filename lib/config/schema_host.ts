@@ -2,7 +2,8 @@
 // Owns no rules between keys (check_host.ts).
 import * as v from "valibot";
 import { parseInterfaceAddress, SUBNET_FORM } from "./address.ts";
-import { field, flag, list, map, oneOf, Problem, table, told, wrongKind } from "./problem.ts";
+import { field, flag, list, map, Problem, table, told, wrongKind } from "./problem.ts";
+import { storageSchema, wipeSchema } from "./schema_storage.ts";
 import { controlNetSchema } from "./schema_control_net.ts";
 import { FORMS, parseDuration, PATTERNS } from "./units.ts";
 import {
@@ -86,28 +87,6 @@ function parseOption(text: string) {
     : new Problem("Is not a key of daemon.json", "a-z, 0-9 and -");
 }
 
-const storage = map("Storage", {
-  layout: v.optional(
-    v.pipe(
-      v.picklist(
-        ["plain"],
-        (issue) =>
-          told([
-            new Problem(
-              "Is not a known layout",
-              oneOf(["plain"]),
-              'Write "plain"',
-              undefined,
-              issue.input === null,
-            ),
-          ]),
-      ),
-      v.description("Where images and vnodes live. plain: directories on the system disk."),
-    ),
-    "plain",
-  ),
-});
-
 const kernel = map("The kernel", {
   sysctls: v.pipe(
     v.nullish(
@@ -160,12 +139,16 @@ const consent = map("Consent", {
     ),
     v.description("Objects whose destructive changes may be made, named as --dry-run and plan name them."),
   ),
+  wipe: v.pipe(
+    v.nullish(list("Disks", wipeSchema), []),
+    v.description("Disks whose content may be lost, each with what is on it."),
+  ),
 });
 
 /** host.yaml. Every key has a default; a section without keys is all defaults. */
 export const hostSchema = map("The host configuration", {
   engine: v.pipe(v.nullish(engine, {}), v.description("The container engine.")),
-  storage: v.pipe(v.nullish(storage, {}), v.description("Disks and directories.")),
+  storage: v.pipe(v.nullish(storageSchema, {}), v.description("Disks and directories.")),
   controlNet: v.pipe(
     v.nullish(controlNetSchema, {}),
     v.description("The network by which vnodes are reached and managed."),

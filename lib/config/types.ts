@@ -1,5 +1,6 @@
 // The configuration after loading: validated, defaults filled in, units turned into numbers, cross-checked.
 // The schemas that produce it stand beside this file; everything downstream reads only these types.
+import type { StorageConfig, WipeConsent } from "./types_storage.ts";
 
 /** Where a value may come from and what the whole machine should be. `/etc/berth/host.yaml`, normalised. */
 export interface HostConfig {
@@ -19,10 +20,7 @@ export interface HostConfig {
     /** Extra daemon.json keys, passed through as they are. @default {{}} */
     readonly options: Readonly<Record<string, unknown>>;
   };
-  readonly storage: {
-    /** Only `plain` (directories) so far. @default {"plain"} */
-    readonly layout: "plain";
-  };
+  readonly storage: StorageConfig;
   readonly controlNet: {
     /** @default {"172.16.0.0/12"} */
     readonly subnet: string;
@@ -52,6 +50,8 @@ export interface HostConfig {
   readonly consent: {
     /** Objects whose destructive changes may be made, as plan names them: "lan left". @default {[]} */
     readonly objects: readonly string[];
+    /** Disks whose content may be lost. @default {[]} */
+    readonly wipe: readonly WipeConsent[];
   };
 }
 

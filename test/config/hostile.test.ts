@@ -36,6 +36,9 @@ const CARRIED: Readonly<Record<string, (config: Config) => unknown>> = {
   "host.engine.options.*": (config) => config.host.engine.options["a"],
 };
 
+/** A fingerprint that is one. */
+const FOUND = "ext4 0123456789ab";
+
 /** Every text field: its name, and a configuration with the text in it. */
 const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes?: unknown }>> = {
   "host.engine.package": (text) => ({ host: { engine: { package: text } } }),
@@ -45,6 +48,16 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   [`host.engine.options.${KEY}`]: (text) => ({ host: { engine: { options: { [text]: "x" } } } }),
   "host.engine.options.*": (text) => ({ host: { engine: { options: { a: text } } } }),
   "host.storage.layout": (text) => ({ host: { storage: { layout: text } } }),
+  "host.storage.disks[]": (text) => ({ host: { storage: { disks: [text] } } }),
+  "host.storage.fileSystem": (text) => ({ host: { storage: { fileSystem: text } } }),
+  "host.storage.ssd": (text) => ({ host: { storage: { ssd: text } } }),
+  "host.storage.minimumDisk": (text) => ({ host: { storage: { minimumDisk: text } } }),
+  "host.storage.sizes.vminfo": (text) => ({ host: { storage: { sizes: { vminfo: text } } } }),
+  "host.storage.sizes.vms": (text) => ({ host: { storage: { sizes: { vms: text } } } }),
+  "host.storage.sizes.pool": (text) => ({ host: { storage: { sizes: { pool: text } } } }),
+  "host.storage.sizes.metadata": (text) => ({ host: { storage: { sizes: { metadata: text } } } }),
+  "host.consent.wipe[].disk": (text) => ({ host: { consent: { wipe: [{ disk: text, found: FOUND }] } } }),
+  "host.consent.wipe[].found": (text) => ({ host: { consent: { wipe: [{ disk: "disk0", found: text }] } } }),
   "host.controlNet.subnet": (text) => ({ host: { controlNet: { subnet: text } } }),
   "host.controlNet.address": (text) => ({ host: { controlNet: { address: text } } }),
   "host.controlNet.device": (text) => ({ host: { controlNet: { device: text } } }),

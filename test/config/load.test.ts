@@ -17,7 +17,7 @@ const DEFAULTS = {
     root: "/var/lib/docker",
     options: {},
   },
-  storage: { layout: "plain" },
+  storage: { fileSystem: "ext4", adopt: false, ssd: "last", minimumBytes: 32 * 2 ** 30, sizes: {} },
   controlNet: {
     subnet: "172.16.0.0/12",
     address: "172.16.0.1",
@@ -28,7 +28,7 @@ const DEFAULTS = {
   },
   kernel: { sysctls: {}, modules: [] },
   watch: { resyncMs: 60_000 },
-  consent: { objects: [] },
+  consent: { objects: [], wipe: [] },
 };
 
 const vnodes = (text: string) => parseConfig([{ path: "/etc/berth/vnodes.d/a.yaml", text }]);
