@@ -1,25 +1,34 @@
 // Locks that the kernel releases when their holder dies: a flock child locks our own open descriptor and ends, the
 // lock stays with the descriptor. Node has no flock of its own.
 import { spawn } from "node:child_process";
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { BerthError } from "../log/error.ts";
 import { findProgram } from "./command.ts";
-import { makeDirectory } from "./files.ts";
 import type { Lock } from "./types.ts";
 
 /** flock(1)'s exit code for "somebody else has it". */
 const CONFLICT = 1;
 
 /**
- * Takes an exclusive lock on a file, which is made (0600) with its parents and never removed.
+ * Takes an exclusive lock on a file, which is made (0600) with its parents (0700) and never removed.
  * The holder's pid is written into it. Waits `waitMs` milliseconds, by default not at all.
  *
  * @throws {BerthError} code `locked`, naming the holder, when not had in time.
  */
 export async function takeLock(path: string, options: { waitMs?: number } = {}): Promise<Lock> {
   const deadline = performance.now() + (options.waitMs ?? 0);
-  await makeDirectory(dirname(path));
+  // After a reboot the first lock makes /run/berth, in which others have nothing to see.
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   for (;;) {
     const descriptor = openSync(path, "a+", 0o600);
     try {

@@ -91,6 +91,14 @@ test("lock() excludes, names its holder, and is free after release", async () =>
   await (await waiting).release();
 });
 
+test("lock() makes the directories on its way for root alone", async () => {
+  const lock = await host.lock(`${base}/run/berth/lock/first`);
+  await lock.release();
+  for (const path of ["run/berth", "run/berth/lock"]) {
+    assert.is((await host.stat(`${base}/${path}`))!.mode, 0o700);
+  }
+});
+
 test("lock() is released by the kernel when its holder is killed", async () => {
   const script = `${base}/holder.ts`;
   const from = JSON.stringify(new URL("../../lib/host/lock.ts", import.meta.url).pathname);
