@@ -1,8 +1,17 @@
-// The container engine as a resource: its daemon.json and the daemon that must have read it. Whether a change of the
-// file needs a start, a reload (SIGHUP) or a restart is decided here; how an init system is told, in engine_service.ts.
-// What the keys are is the host tasks' business.
-import { BerthError } from "../log/error.ts";
+// The container engine as a resource: its daemon.json and the daemon that must have read it. What to do is decided
+// here; whether a reload will do, in engine_need.ts; how an init system is told, in engine_service.ts; what is kept for
+// a start that fails, in engine_backup.ts. What the keys are is the host tasks' business.
 import { docker0Back, docker0Differs, docker0Former, type Docker0Prior } from "./docker0.ts";
+import {
+  failedOps,
+  FORGET_TRIAL,
+  keepOps,
+  refuseFailed,
+  standingTrial,
+  type Trial,
+  trialOps,
+} from "./engine_backup.ts";
+import { refuseClashes } from "./engine_flags.ts";
 import {
   DAEMON_JSON,
   EMPTY,
@@ -14,7 +23,8 @@ import {
   PROGRAMS,
   STOPPED_PATH,
 } from "./engine_look.ts";
-import { clashingFlags, serviceOps } from "./engine_service.ts";
+import { engineNeed, NETWORK_KEYS } from "./engine_need.ts";
+import { serviceOps } from "./engine_service.ts";
 import type { JsonFilePrior, JsonFileState } from "./kinds/json_file.ts";
 import type { Change, Op, Resource } from "./types.ts";
 
@@ -22,41 +32,6 @@ export { DAEMON_JSON, type EngineState } from "./engine_look.ts";
 
 const CANDIDATE = "/run/berth/daemon.json.candidate";
 const FORGET_LOADED: Op = { remove: LOADED_PATH };
-
-/** Keys that dockerd takes over on SIGHUP (moby: daemon/reload.go and its unix part). */
-const RELOADABLE: ReadonlySet<string> = new Set([
-  "allow-nondistributable-artifacts",
-  "authorization-plugins",
-  "debug",
-  "default-runtime",
-  "features",
-  "insecure-registries",
-  "labels",
-  "live-restore",
-  "max-concurrent-downloads",
-  "max-concurrent-uploads",
-  "max-download-attempts",
-  "registry-mirrors",
-  "runtimes",
-  "shutdown-timeout",
-]);
-
-/**
- * Keys of docker0 and of Docker's rules. With live-restore on and containers running a new daemon passes over them
- * (moby: "the network config will not take affect"), so the containers must be stopped.
- */
-const NETWORK_KEYS: ReadonlySet<string> = new Set([
-  "bip",
-  "bridge",
-  "default-address-pools",
-  "default-gateway",
-  "fixed-cidr",
-  "ip-masq",
-  "ip6tables",
-  "iptables",
-  "ipv6",
-  "mtu",
-]);
 
 /** What the journal keeps. */
 export interface EnginePrior {
@@ -97,15 +72,16 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
     diff(found) {
       const state = found ?? EMPTY;
       const changes = file.diff(state.file);
-      const clash = clashingFlags(state.flags, wish.keys);
-      if (clash.length > 0) throw clashError(clash);
-      if (later) return fileChanges(state, changes);
-      const wanted = changes.length > 0 ? parseJson(writtenText(changes)) : parseJson(state.text);
+      const text = changes.length > 0 ? writtenText(changes) : state.text;
+      const wanted = parseJson(text);
+      refuseClashes(state.lines, wish.keys, wanted);
+      if (later) {
+        if (changes.length > 0) refuseFailed(state.kept, text);
+        return fileChanges(state, changes, true);
+      }
       const moved = state.instance === null ? null : docker0Differs(state.docker0, wanted.bip);
-      return [
-        ...fileChanges(state, changes),
-        ...serviceChange(state, changes, { wanted, moved }),
-      ];
+      const service = serviceChange(state, changes, { wanted, moved });
+      return [...fileChanges(state, changes, service.length > 0), ...service];
     },
     prior: (found) => ({
       file: file.prior(found?.file ?? null),
@@ -130,7 +106,7 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
         moved: "docker0 was moved by berth",
         passing: passingFile(state, changes, { ...wanted, bip }),
       };
-      return [...fileChanges(state, changes), ...serviceChange(state, changes, service)];
+      return [...fileChanges(state, changes, false), ...serviceChange(state, changes, service)];
     },
   };
 }
@@ -155,8 +131,11 @@ function passingFile(state: EngineState, changes: readonly Change[], once: Json)
   return [{ write: DAEMON_JSON, text: `${JSON.stringify(once, null, 2)}\n` }, last ?? asFound];
 }
 
-/** The file's own changes, with a record of what is loaded now and a trial of the new text before them. */
-function fileChanges(state: EngineState, changes: readonly Change[]): readonly Change[] {
+/**
+ * The file's own changes, with a record of what is loaded now, a copy of the former text, and a validation of the new
+ * one before them. `untried`: a daemon is yet to come up with it.
+ */
+function fileChanges(state: EngineState, changes: readonly Change[], untried: boolean): readonly Change[] {
   const [first, ...rest] = changes;
   if (first === undefined) return [];
   const before: Op[] = [];
@@ -166,6 +145,8 @@ function fileChanges(state: EngineState, changes: readonly Change[]): readonly C
     before.push({ write: LOADED_PATH, text: `${JSON.stringify(record)}\n`, mode: 0o600 });
   }
   const text = writtenText(changes);
+  before.push(...keepOps(state.kept, state.text));
+  if (untried) before.push(...trialOps(state.kept, state.text, text));
   if (state.validates && text !== null) {
     before.push({ directory: "/run/berth", mode: 0o700 });
     before.push({ write: CANDIDATE, text, mode: 0o600 });
@@ -196,19 +177,29 @@ function serviceChange(
 ): readonly Change[] {
   const service = serviceOps(state.init, state.program ?? PROGRAMS[0]!, state.flags);
   // What does not start, or not with the new file, must not cost the operator the file he had, nor his engine.
-  const formerFile = changes.flatMap((change) => change.undo);
+  const { former: formerFile, trial } = formerOf(state, changes);
+  const failed = failedOps(trial);
   const one = (
     verb: Change["verb"],
     why: string,
     risk: Change["risk"],
     ops: readonly Op[],
     undo: readonly Op[],
-  ): Change[] => [{ resource: "engine docker", verb, why, risk, do: [...ops, FORGET_LOADED], undo }];
+  ): Change[] => [{
+    resource: "engine docker",
+    verb,
+    why,
+    risk,
+    do: [...ops, FORGET_LOADED, FORGET_TRIAL],
+    undo,
+  }];
   const back = (names: readonly string[]): readonly Op[] =>
     names.length === 0 ? [] : [...calls(names, "start"), { remove: STOPPED_PATH }];
   if (state.instance === null) {
     const stale: Op[] = state.stale.map((path) => ({ remove: path }));
-    const undo = [...service.stop, ...formerFile];
+    // Where an earlier run wrote the file, the engine ran with the former one.
+    const again = standingTrial(state.kept, state.text) === null ? [] : service.start;
+    const undo = [...service.stop, ...formerFile, ...failed, ...again];
     const ops = [...stale, ...around(passing, service.start), ...back(state.stopped)];
     return one("create", "not running", "safe", ops, undo);
   }
@@ -218,8 +209,10 @@ function serviceChange(
   const keys = need.keys.map((key) => `"${key}"`).join(", ");
   if (need.how !== "restart" && moved === null) {
     const reloads = need.how === "reload";
-    if (!reloads && state.stopped.length === 0) return [];
+    const isNew = changes.length === 0 && standingTrial(state.kept, state.text) !== null;
+    if (!reloads && state.stopped.length === 0 && !isNew) return [];
     const reasons = [
+      ...(isNew && !reloads ? ["has come up with the new file"] : []),
       ...(reloads ? [`has not loaded ${keys}`] : []),
       ...(state.stopped.length > 0 ? [`stopped and not started again: ${state.stopped.join(", ")}`] : []),
     ];
@@ -256,8 +249,28 @@ function serviceChange(
       ...around(passing, service.restart),
       ...back(ended),
     ],
-    [...service.stop, ...formerFile, ...service.start, FORGET_LOADED, ...back(ended)],
+    [...service.stop, ...formerFile, ...failed, ...service.start, FORGET_LOADED, ...back(ended)],
   );
+}
+
+/** What puts the file back that a daemon last ran with, and the text that is then known not to do. */
+function formerOf(
+  state: EngineState,
+  changes: readonly Change[],
+): { readonly former: readonly Op[]; readonly trial: Trial | null } {
+  const standing = standingTrial(state.kept, state.text);
+  const undo = changes.flatMap((change) => change.undo);
+  const text = changes.length > 0 ? writtenText(changes) : state.text;
+  if (standing === null) {
+    return {
+      former: undo,
+      trial: changes.length === 0 || text === null ? null : { text, former: state.text },
+    };
+  }
+  const back: Op = standing.former === null
+    ? { remove: DAEMON_JSON }
+    : { write: DAEMON_JSON, text: standing.former, mode: state.file?.file?.mode ?? 0o644 };
+  return { former: [...undo, back], trial: text === null ? null : { text, former: standing.former } };
 }
 
 function calls(names: readonly string[], verb: "start" | "stop"): readonly Op[] {
@@ -283,47 +296,4 @@ function stopChange(state: EngineState, prior: EnginePrior): readonly Change[] {
   if (ops.length === 0) return [];
   const why = runs ? "was not running before berth" : "docker0 was made by the engine";
   return [{ resource: "engine docker", verb: "delete", why, risk: "disruptive", do: ops, undo: [] }];
-}
-
-/** How a daemon that has loaded one configuration gets to another. Pure. */
-export function engineNeed(
-  loaded: Json,
-  wanted: Json,
-): { readonly how: "none" | "reload" | "restart"; readonly keys: readonly string[] } {
-  const keys = [...new Set([...Object.keys(loaded), ...Object.keys(wanted)])]
-    .filter((key) => canonical(loaded[key]) !== canonical(wanted[key]));
-  if (keys.length === 0) return { how: "none", keys };
-  const hard = keys.filter((key) =>
-    !RELOADABLE.has(key) || (key === "runtimes" && losesRuntime(loaded, wanted))
-  );
-  return hard.length === 0 ? { how: "reload", keys } : { how: "restart", keys: hard };
-}
-
-/** A reload only adds runtimes: one that was removed stays known until a restart (20.10). */
-function losesRuntime(loaded: Json, wanted: Json): boolean {
-  const left = Object.keys((wanted.runtimes ?? {}) as Json);
-  return Object.keys((loaded.runtimes ?? {}) as Json).some((name) => !left.includes(name));
-}
-
-/** JSON with sorted keys; absent is "". */
-function canonical(value: unknown): string {
-  if (value === undefined) return "";
-  return JSON.stringify(
-    value,
-    (_key, part) =>
-      typeof part === "object" && part !== null && !Array.isArray(part)
-        ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1))
-        : part,
-  );
-}
-
-function clashError(clash: readonly { flag: string; key: string }[]): BerthError {
-  const { flag, key } = clash[0]!;
-  return new BerthError({
-    code: "config",
-    object: "engine docker",
-    message: `Flag "${flag}" on dockerd's command line clashes with key "${key}" of ${DAEMON_JSON}`,
-    next: "Take the flag out of the unit or of /etc/default/docker: dockerd refuses to start with both",
-    issues: clash.map((one) => ({ place: one.flag, message: `Also set by key "${one.key}"` })),
-  });
 }

@@ -4,6 +4,8 @@ import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { type Docker0, observeDocker0 } from "./docker0.ts";
 import { runningContainers } from "./docker_leftovers.ts";
+import { type Kept, observeKept } from "./engine_backup.ts";
+import { defaultOptions, type FlagLine, flagLines } from "./engine_flags.ts";
 import type { InitSystem } from "./engine_service.ts";
 import type { JsonFilePrior, JsonFileState } from "./kinds/json_file.ts";
 import type { Resource } from "./types.ts";
@@ -25,8 +27,11 @@ export const PROGRAMS = [
   "/usr/local/bin/dockerd",
   "/usr/local/sbin/dockerd",
 ];
-/** Milliseconds an engine that somebody is just starting may take until it answers. */
-const ANSWER_MS = 30_000;
+/**
+ * Milliseconds an engine that somebody is just starting may take until it answers, or one that is on its way out until
+ * it is gone: it gives its containers 15 s to end (moby: shutdown-timeout), each its own stop timeout before that.
+ */
+const ANSWER_MS = 120_000;
 
 /** A JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
@@ -47,8 +52,12 @@ export interface EngineState {
   readonly init: InitSystem;
   /** Pid files that name no daemon, left by a crash: a new dockerd would take a stranger for its own. */
   readonly stale: readonly string[];
-  /** What stands on the daemon's command line, or will: to find flags that clash with keys. */
+  /** More arguments for a dockerd that berth starts itself. */
   readonly flags: string;
+  /** What stands on its command line at its next start, by file: to find flags that clash with keys. */
+  readonly lines: readonly FlagLine[];
+  /** Former texts of the file, and the one that no daemon has come up with yet. */
+  readonly kept: Kept;
   /** Names of running containers: a restart may have to stop them. */
   readonly running: readonly string[];
   /** Names of containers that a restart stopped and, since it was cut short, never started again. */
@@ -68,6 +77,8 @@ export const EMPTY: EngineState = {
   init: null,
   stale: [],
   flags: "",
+  lines: [],
+  kept: { backups: [], trial: null },
   running: [],
   stopped: [],
   docker0: null,
@@ -89,10 +100,13 @@ export async function observeEngine(
   const pid = Number(pidText?.trim() || 0);
   const isDockerd = pid > 0 &&
     (await look.readText(`/proc/${pid}/comm`).catch(() => null))?.trim() === "dockerd";
-  const instance = isDockerd ? `${pid}.${await processStart(look, pid)}` : null;
-  if (instance !== null && waits) await waitForAnswer(look, pid);
+  const isUp = isDockerd && (!waits || await answers(look, pid));
+  const instance = isUp ? `${pid}.${await processStart(look, pid)}` : null;
   const record = parseJson(await look.readText(LOADED_PATH));
   const loaded = record.instance === instance && instance !== null ? record.loaded as Json : parseJson(text);
+  const commandLine = isUp
+    ? (await look.readText(`/proc/${pid}/cmdline`) ?? "").split("\0").slice(1).join(" ").trim()
+    : "";
   const isRight = file.diff(seen).length === 0;
   return {
     file: seen,
@@ -103,7 +117,9 @@ export async function observeEngine(
     validates: !isRight && program !== null && await canValidate(look, program),
     init,
     stale: instance === null ? await stalePidFiles(look) : [],
-    flags: await engineFlags(look, init, isDockerd ? pid : null),
+    flags: isUp ? commandLine : await defaultOptions(look),
+    lines: await flagLines(look, init, commandLine),
+    kept: await observeKept(look),
     running: instance === null || !waits ? [] : await runningContainers(look),
     stopped: Object.keys(parseJson(await look.readText(STOPPED_PATH))),
     docker0: await observeDocker0(look),
@@ -130,11 +146,11 @@ async function stalePidFiles(look: Look): Promise<readonly string[]> {
   return stale;
 }
 
-/** Waits while a daemon that is up does not answer yet: a look at a half-started engine says nothing. */
-async function waitForAnswer(look: Look, pid: number): Promise<void> {
+/** Waits while a daemon that is up does not answer: true when it does, false when it has ended instead. */
+async function answers(look: Look, pid: number): Promise<boolean> {
   const until = Date.now() + ANSWER_MS;
   while ((await look.engine("/_ping").catch(() => null))?.status !== 200) {
-    if ((await look.stat(`/proc/${pid}`)) === null) return;
+    if (await isOver(look, pid)) return false;
     if (Date.now() > until) {
       throw new BerthError({
         code: "docker",
@@ -145,27 +161,19 @@ async function waitForAnswer(look: Look, pid: number): Promise<void> {
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  return true;
+}
+
+/** Gone, or a zombie that nobody has waited for. */
+async function isOver(look: Look, pid: number): Promise<boolean> {
+  const stat = await look.readText(`/proc/${pid}/stat`).catch(() => null); // it ended while it was read
+  return stat === null || /^\S+ \(.*\) [ZX] /s.test(stat);
 }
 
 /** `--validate` came with 23.0. */
 async function canValidate(look: Look, program: string): Promise<boolean> {
   const { stdout } = await look.query({ argv: [program.slice(program.lastIndexOf("/") + 1), "--version"] });
   return Number(/version (\d+)\./.exec(stdout)?.[1] ?? 0) >= 23;
-}
-
-async function engineFlags(look: Look, init: InitSystem, pid: number | null): Promise<string> {
-  if (pid !== null) {
-    return (await look.readText(`/proc/${pid}/cmdline`) ?? "").split("\0").slice(1).join(" ");
-  }
-  const options =
-    /^\s*DOCKER_OPTS=["']?([^"'\n]*)/m.exec(await look.readText("/etc/default/docker") ?? "")?.[1] ?? "";
-  if (init !== "systemd") return options;
-  const units = ["/etc/systemd/system/docker.service", "/lib/systemd/system/docker.service"];
-  for (const unit of units) {
-    const text = await look.readText(unit);
-    if (text !== null) return `${/^ExecStart=(.*)$/m.exec(text)?.[1] ?? ""} ${options}`;
-  }
-  return options;
 }
 
 /** A JSON object from text; {} where it is none. */

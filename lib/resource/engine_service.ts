@@ -33,6 +33,8 @@ function systemdOps(): ServiceOps {
   const systemctl = (verb: string, ...units: string[]): Op => ({
     run: { argv: ["systemctl", verb, ...units], timeoutMs: 180_000 },
   });
+  // Whoever took a clashing flag out of a unit need not know that systemd keeps the old one until it is told.
+  const read: Op = { run: { argv: ["systemctl", "daemon-reload"], timeoutMs: 90_000 } };
   // Quick restarts run into the unit's start limit, which would fail the next one for no reason of its own.
   const reset: Op = { run: { argv: ["systemctl", "reset-failed", "docker.service"], okExit: [0, 1, 5] } };
   const ready = (verb: string): Op => ({
@@ -42,7 +44,7 @@ function systemdOps(): ServiceOps {
       next: `${CORRECT}: journalctl -u docker`,
     },
   });
-  const start = [reset, ready("start")];
+  const start = [read, reset, ready("start")];
   // The socket would start it again at the first call. An engine from elsewhere has none (exit 5).
   const stop: readonly Op[] = [
     { run: { argv: ["systemctl", "stop", "docker.socket"], okExit: [0, 5] } },
@@ -51,7 +53,7 @@ function systemdOps(): ServiceOps {
   return {
     start,
     reload: [systemctl("reload", "docker.service")],
-    restart: [reset, ready("restart")],
+    restart: [read, reset, ready("restart")],
     stop,
   };
 }
@@ -95,28 +97,4 @@ function ownOps(program: string, flags: readonly string[]): ServiceOps {
     restart: [...stop, ...start],
     stop,
   };
-}
-
-/** Flags whose names are not "--" and the key. */
-const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
-  "hosts": ["-H", "--host"],
-  "labels": ["--label"],
-  "runtimes": ["--add-runtime"],
-  "data-root": ["--data-root", "-g", "--graph"],
-  "storage-opts": ["--storage-opt"],
-  "registry-mirrors": ["--registry-mirror"],
-  "insecure-registries": ["--insecure-registry"],
-  "log-opts": ["--log-opt"],
-  "exec-opts": ["--exec-opt"],
-};
-
-/** Flags of a command line that set what keys of daemon.json set too: dockerd refuses to start with both. Pure. */
-export function clashingFlags(
-  commandLine: string,
-  keys: readonly string[],
-): readonly { readonly flag: string; readonly key: string }[] {
-  const words = commandLine.split(/\s+/).map((word) => word.split("=")[0]!);
-  return keys.flatMap((key) =>
-    (OTHER_FLAGS[key] ?? [`--${key}`]).filter((flag) => words.includes(flag)).map((flag) => ({ flag, key }))
-  );
 }

@@ -21,7 +21,8 @@ export function engineOptions(config: Config): JsonObject {
     ...engine.options as JsonObject,
     "bip": engine.bip,
     "iptables": engine.iptables,
-    "ip6tables": engine.iptables, // on by default from 27.0 on; known from 20.10 on
+    // On by default from 27.0 on, where it goes with "iptables". 20.10 does not start with true (experimental).
+    ...(engine.iptables ? {} : { "ip6tables": false }),
     "ip-masq": engine.iptables,
     "live-restore": engine.liveRestore,
     ...(engine.root === DEFAULT_ROOT ? {} : { "data-root": engine.root }),

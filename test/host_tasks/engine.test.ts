@@ -1,8 +1,11 @@
 // Which changes of daemon.json need a restart, which a reload; which flags clash; how the daemon is started.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { engine, engineNeed, type EngineState } from "../../lib/resource/engine.ts";
-import { clashingFlags, serviceOps } from "../../lib/resource/engine_service.ts";
+import type { BerthError } from "../../lib/log/error.ts";
+import { engine, type EngineState } from "../../lib/resource/engine.ts";
+import { clashingFlags, startOfUnit } from "../../lib/resource/engine_flags.ts";
+import { engineNeed } from "../../lib/resource/engine_need.ts";
+import { serviceOps } from "../../lib/resource/engine_service.ts";
 import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
 
 const RUNS: EngineState = {
@@ -15,6 +18,8 @@ const RUNS: EngineState = {
   init: null,
   stale: [],
   flags: "",
+  lines: [],
+  kept: { backups: [], trial: null },
   running: [],
   stopped: [],
   docker0: ["10.0.0.1/24"],
@@ -41,7 +46,8 @@ test("engine().diff() writes down what is loaded before it writes the file, then
   });
   const [file, service] = made.diff(RUNS);
   const writes = file!.do.flatMap((op) => "write" in op ? [op.write] : []);
-  assert.equal(writes, ["/run/berth/engine.json", "/etc/docker/daemon.json"]);
+  const trial = "/var/lib/berth/backup/daemon.json.trial";
+  assert.equal(writes, ["/run/berth/engine.json", trial, "/etc/docker/daemon.json"]);
   assert.match(service!.why, /has not loaded "live-restore"/);
   assert.is(service!.risk, "safe");
 });
@@ -142,15 +148,94 @@ test("engine().prior() with start later takes an installed engine for one that r
   assert.is(engine({ file, keys: [] }).prior(stopped).running, false);
 });
 
-test("clashingFlags() finds a key that the command line sets too", () => {
-  assert.equal(clashingFlags("-H fd:// --containerd=/x", ["hosts", "bip"]), [{ flag: "-H", key: "hosts" }]);
-  assert.equal(clashingFlags("--bip=10.0.0.1/24", ["bip"]), [{ flag: "--bip", key: "bip" }]);
-  assert.equal(clashingFlags("-H fd://", ["bip", "runtimes"]), []);
+const clash = (line: string, keys: readonly string[]) =>
+  clashingFlags([{ where: "/u", line }], keys).map(({ flag, key }) => `${flag} ${key}`);
+
+test("clashingFlags() finds a key that the command line sets too, or excludes", () => {
+  assert.equal(clash("-H fd:// --containerd=/x", ["hosts", "bip"]), ["-H hosts"]);
+  assert.equal(clash("-Hfd://", ["hosts"]), ["-H hosts"]);
+  assert.equal(clash('"--bip=10.0.0.1/24"', ["bip"]), ["--bip bip"]);
+  assert.equal(clash("-b br0 -D", ["bip", "debug"]), ["-b bip", "-D debug"]);
+  assert.equal(clash("-H fd://", ["bip", "runtimes"]), []);
+});
+
+test("startOfUnit() takes the last ExecStart, and tells the variables and files it may use", () => {
+  const unit = `[Unit]\nExecStart=none\n[Service]\nEnvironmentFile=-/etc/default/docker
+ExecStart=/usr/sbin/dockerd -H fd:// \\\n  $DOCKER_OPTS\nEnvironment="A=1 2" B=3\n`;
+  const first = startOfUnit([{ path: "/u", text: unit }])!;
+  assert.match(first.line, /^\/usr\/sbin\/dockerd -H fd:\/\/ +\$DOCKER_OPTS$/);
+  assert.equal(first.files, ["/etc/default/docker"]);
+  assert.is(first.environment.get("A")!.line, "1 2");
+  const dropIn = { path: "/d/x.conf", text: "[Service]\nExecStart=\nExecStart=dockerd --bip 1.2.3.4/8\n" };
+  assert.is(startOfUnit([{ path: "/u", text: unit }, dropIn])!.where, "/d/x.conf");
+  assert.is(startOfUnit([{ path: "/u", text: "[Service]\nExecStart=a\nExecStart=\n" }]), null);
+});
+
+test("engine().diff() refuses keys of the file that exclude each other, all at once", () => {
+  const value = { bridge: "br0", icc: false };
+  const text = JSON.stringify(value);
+  const found = { ...RUNS, text, file: { file: { text, mode: 0o644 }, value, candidate: false } };
+  const file = jsonFile("/etc/docker/daemon.json", { bip: "10.0.0.1/24", iptables: false });
+  let error: BerthError | undefined;
+  try {
+    engine({ file, keys: ["bip", "iptables"] }).diff(found);
+  } catch (thrown) {
+    error = thrown as BerthError;
+  }
+  assert.is(error?.code, "config");
+  assert.equal(error?.issues.map(({ message }) => /Key "(\w+)"/.exec(message)?.[1]), ["bridge", "icc"]);
+});
+
+test("engine().diff() keeps the last three texts, newest first, and the oldest is moved first", () => {
+  const file = jsonFile("/etc/docker/daemon.json", { debug: true });
+  const text = "{}";
+  const seen = { file: { text, mode: 0o644 }, value: {}, candidate: false };
+  const kept = { backups: ["a", "b", "c"], trial: null };
+  const [change] = engine({ file, keys: [] }).diff({ ...RUNS, file: seen, text, kept });
+  const writes = change!.do.flatMap((op) => "write" in op ? [[op.write.split("/").at(-1), op.text]] : []);
+  assert.equal(writes.slice(1, 4), [["daemon.json.3", "b"], ["daemon.json.2", "a"], ["daemon.json.1", "{}"]]);
+});
+
+test("engine().diff() goes back to the file that last ran where an earlier run wrote one it does not start with", () => {
+  const text = '{"storage-driver":"none"}';
+  const seen = { file: { text, mode: 0o600 }, value: { "storage-driver": "none" }, candidate: false };
+  const trial = { text, former: '{"debug":true}' };
+  const found = { ...RUNS, instance: null, file: seen, text, kept: { backups: [], trial } };
+  const file = jsonFile("/etc/docker/daemon.json", { "storage-driver": "none" });
+  const made = engine({ file, keys: ["storage-driver"] });
+  const [service, ...rest] = made.diff(found);
+  assert.is(rest.length, 0);
+  const undo = service!.undo.map((op) => JSON.stringify(op));
+  const at = (word: string) => undo.findLastIndex((op) => op.includes(word));
+  assert.ok(at('{\\"debug\\":true}","mode":384') >= 0, undo.join("\n"));
+  assert.ok(at('"failed') < at('"--start"') || at('failed\\":true') < at('"--start"'));
+  assert.ok(at('"write":"/etc/docker/daemon.json"') < at('"--start"'));
+  // Up with it after all: forgotten, and nothing else.
+  const [up] = made.diff({ ...found, instance: "1.2", loaded: { "storage-driver": "none" } });
+  assert.is(up!.risk, "safe");
+  assert.ok(up!.do.every((op) => "remove" in op), JSON.stringify(up));
+});
+
+test("engine().diff() with start later does not write again what no daemon came up with", () => {
+  const file = jsonFile("/etc/docker/daemon.json", { a: 1 });
+  const later = engine({ file, keys: ["a"], start: "later" });
+  const [change] = later.diff({ ...RUNS, instance: null });
+  const write = change!.do.find((op) => "write" in op && op.write === "/etc/docker/daemon.json");
+  const text = write !== undefined && "text" in write ? write.text : "";
+  const kept = { backups: [], trial: { text, former: null, failed: true } };
+  assert.throws(
+    () => later.diff({ ...RUNS, instance: null, kept }),
+    /did not come up with this configuration/,
+  );
+  assert.is(engine({ file, keys: ["a"] }).diff({ ...RUNS, instance: null, kept }).length, 2);
 });
 
 test("engine().diff() refuses to write a key that a flag sets too", () => {
   const made = engine({ file: jsonFile("/etc/docker/daemon.json", { bip: "10.0.0.1/24" }), keys: ["bip"] });
-  assert.throws(() => made.diff({ ...RUNS, flags: "--bip 10.1.1.1/24" }), /clashes with key "bip"/);
+  assert.throws(
+    () => made.diff({ ...RUNS, lines: [{ where: "/u", line: "--bip 10.1.1.1/24" }] }),
+    /clashes with key "bip"/,
+  );
 });
 
 test("serviceOps() repeats a running daemon's flags once, and uses systemctl under systemd", () => {

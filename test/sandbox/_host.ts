@@ -36,7 +36,7 @@ export async function drift(box: Sandbox): Promise<readonly string[]> {
 export async function world(box: Sandbox): Promise<string> {
   const text = await box.dump();
   return text.split("\n").filter((line) =>
-    !/^file: \/(etc\/docker(\/key\.json)?|var\/lib\/berth(\/(journal|gate|vnodes))?) /.test(line)
+    !/^file: \/(etc\/docker(\/key\.json)?|var\/lib\/berth(\/(journal|gate|vnodes|backup.*))?) /.test(line)
   ).join("\n");
 }
 
