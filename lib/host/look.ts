@@ -3,6 +3,7 @@
 import { BerthError } from "../log/error.ts";
 import { refusal } from "./allow.ts";
 import { shownCommand } from "./command.ts";
+import { deviceEnds } from "./device.ts";
 import * as files from "./files.ts";
 import { orFail, runLean, type Runner } from "./run.ts";
 import type { EngineDoor, Look } from "./types.ts";
@@ -34,6 +35,7 @@ export function createLook(options: LookOptions = {}): Look {
     list: files.list,
     stat: files.stat,
     readLink: files.readLink,
+    device: deviceEnds,
     async engine(path) {
       if (options.engine === undefined) return null;
       try {

@@ -35,6 +35,16 @@ export interface FileStat {
   readonly size: number;
 }
 
+/** What can be seen of a block device without changing it. */
+export interface DeviceEnds {
+  /** Nobody in the kernel holds it: no mount, no swap, no device-mapper, no md. */
+  readonly free: boolean;
+  /** Its first and last 4 MiB are zero. */
+  readonly zero: boolean;
+  /** SHA-256 of those ends, hexadecimal. */
+  readonly digest: string;
+}
+
 /** An answer of the container engine, as it came. */
 export interface EngineAnswer {
   readonly status: number;
@@ -73,6 +83,8 @@ export interface Look {
   stat(path: string): Promise<FileStat | null>;
   /** The target of a symbolic link, or null. */
   readLink(path: string): Promise<string | null>;
+  /** A block device of so many bytes, opened for reading only; null where there is none. */
+  device(path: string, bytes: number): Promise<DeviceEnds | null>;
   /** GET on the engine's socket; null where no engine answers. */
   engine(path: string): Promise<EngineAnswer | null>;
 }

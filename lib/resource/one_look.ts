@@ -16,6 +16,7 @@ export function oneLook(look: Look): Look {
     list: (path) => once(`list ${path}`, () => look.list(path)),
     stat: (path) => once(`stat ${path}`, () => look.stat(path)),
     readLink: (path) => once(`link ${path}`, () => look.readLink(path)),
+    device: (path, bytes) => once(`device ${path} ${bytes}`, () => look.device(path, bytes)),
     engine: (path) => once(`engine ${path}`, () => look.engine(path)),
   };
 }

@@ -4,7 +4,7 @@ import { wantedStatus } from "../../lib/host/host.ts";
 import { refusal } from "../../lib/host/allow.ts";
 import { isUnanswered } from "../../lib/host/look.ts";
 import { commandFailed, shownCommand } from "../../lib/host/command.ts";
-import type { Command, EngineDoor, FileStat, Host, Output } from "../../lib/host/types.ts";
+import type { Command, DeviceEnds, EngineDoor, FileStat, Host, Output } from "../../lib/host/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import { dpkgCommands, type FakePackages } from "./packages.ts";
 import { type FakeLink, ipCommands } from "./ip.ts";
@@ -49,6 +49,10 @@ export interface FakeHostOptions {
   /** Commands beside the built-in ones; tried first. */
   readonly commands?: readonly FakeCommand[];
   readonly engine?: EngineDoor;
+  /** Targets of symbolic links. @default {none} */
+  readonly readLink?: (path: string) => string | null;
+  /** Block devices. @default {none} */
+  readonly device?: (path: string, bytes: number) => DeviceEnds | null;
 }
 
 /** Makes a fake host with /proc, /etc, /run, /tmp, /usr/sbin and /var/lib. */
@@ -130,7 +134,8 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     readText: (path) => Promise.resolve(machine.files.get(path)?.text ?? null),
     list: (path) => Promise.resolve(listOf(path)),
     stat: (path) => Promise.resolve(statOf(path)),
-    readLink: () => Promise.resolve(null),
+    readLink: (path) => Promise.resolve(options.readLink?.(path) ?? null),
+    device: (path, bytes) => Promise.resolve(options.device?.(path, bytes) ?? null),
     async engine(path) {
       try {
         return await options.engine?.get(path) ?? null;

@@ -1,0 +1,60 @@
+// A block device as far as one may look at it without changing it: whether anybody holds it, and its two ends.
+// Opened for reading only: the kernel tells nobody of it, and nothing is written, not even a time.
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import * as fs from "node:fs/promises";
+import type { DeviceEnds } from "./types.ts";
+
+/**
+ * Bytes looked at from each end: every signature of util-linux's libblkid and LVM's and md's metadata lie within
+ * (the backup GPT in the last 33 sectors, md 1.0 in the last 8 KiB; btrfs' and ZFS' first copies at 64 and 16 KiB).
+ */
+export const END_BYTES = 4 * 2 ** 20;
+
+/**
+ * Looks at a device of so many bytes: O_EXCL without O_CREAT fails with EBUSY where the device is mounted, swapped on
+ * or held by device-mapper, md or another (open(2)). null where there is none, or no medium in it.
+ */
+export async function deviceEnds(path: string, bytes: number): Promise<DeviceEnds | null> {
+  const free = await opens(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK);
+  if (free === null) return null;
+  const handle = await fs.open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!(await handle.stat()).isBlockDevice()) return null;
+    const hash = createHash("sha256");
+    let zero = true;
+    const starts = bytes <= 2 * END_BYTES ? [[0, bytes]] : [[0, END_BYTES], [bytes - END_BYTES, END_BYTES]];
+    for (const [start, length] of starts as [number, number][]) {
+      const end = await part(handle, start, length);
+      zero &&= end.length === length && end.every((byte) => byte === 0);
+      hash.update(end);
+    }
+    return { free, zero, digest: hash.digest("hex") };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function opens(path: string, flags: number): Promise<boolean | null> {
+  try {
+    await (await fs.open(path, flags)).close();
+    return true;
+  } catch (error) {
+    const code = (error as { code?: string }).code ?? "";
+    if (code === "EBUSY") return false;
+    if (["ENOENT", "ENOTDIR", "ENXIO", "ENOMEDIUM", "ENODEV"].includes(code)) return null;
+    throw error;
+  }
+}
+
+/** Up to so many bytes from a place; fewer where the device ends. */
+async function part(handle: fs.FileHandle, start: number, length: number): Promise<Uint8Array> {
+  const buffer = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await handle.read(buffer, done, length - done, start + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return buffer.subarray(0, done);
+}
