@@ -1,0 +1,318 @@
+// The engine's root directory at its wanted place, with its content: the engine is stopped, the content copied,
+// verified and switched to by one rename of daemon.json; the former directory is set aside, never deleted.
+// Whichever step a crash comes after, daemon.json names one whole root: the old one until that rename, then the new.
+// What is found is engine_root_look.ts', what a tree is copied with tree_ops.ts'.
+import { BerthError } from "../log/error.ts";
+import { LOADED_PATH, PROGRAMS, STOPPED_PATH } from "./engine_look.ts";
+import {
+  DEFAULT_ROOT,
+  type EngineRootState,
+  observeEngineRoot,
+  type Place,
+  RESUME_PATH,
+  ROOT_STATE,
+  rootFile,
+} from "./engine_root_look.ts";
+import { serviceOps } from "./engine_service.ts";
+import type { JsonFilePrior } from "./kinds/json_file.ts";
+import { sizeText } from "./size_text.ts";
+import {
+  asidePath,
+  clearTree,
+  COPY_MARK,
+  copyTree,
+  nothingMountedBelow,
+  setAside,
+  syncTree,
+  takeBack,
+  verifyTree,
+} from "./tree_ops.ts";
+import type { Change, Op, Resource } from "./types.ts";
+
+/** What the journal keeps. */
+export interface EngineRootPrior {
+  readonly file: JsonFilePrior;
+}
+
+/** A file system that is full to the last block is none to work on. */
+const ROOM_TO_SPARE = 1.02;
+
+/**
+ * The engine keeps its data at `root`.
+ *
+ * A root that stands there already (a re-imaged system disk, kept data disks) is adopted and the fresh one set aside;
+ * where both know containers that needs consent. `back`: for an undo, which then tells beforehand what has no room.
+ */
+export function engineRoot(
+  root: string,
+  { back = false }: { readonly back?: boolean } = {},
+): Resource<EngineRootState, EngineRootPrior> {
+  const id = `engine root ${root}`;
+  const file = rootFile(root);
+  const place = (path: string): Place => ({
+    ...{
+      path,
+      filled: false,
+      isMount: false,
+      mark: null,
+      containers: 0,
+      number: "",
+      foreign: [],
+      busy: false,
+    },
+  });
+  return {
+    id,
+    desired: {
+      ...{ engine: { instance: null } as EngineRootState["engine"], current: root },
+      ...{ place: place(root), home: place(DEFAULT_ROOT), id: "", from: null, resume: false, room: null },
+    },
+    observe: (look) => observeEngineRoot(look, root, back),
+    diff(found) {
+      if (found === null) return [];
+      const { place, home } = found;
+      if (found.current === root) return unfinished(id, found, place);
+      const ops = file.diff(found.engine.file).flatMap((change) => change.do);
+      const former = file.diff(found.engine.file).flatMap((change) => change.undo);
+      const wish = { id, found, from: home, to: place, ops, former };
+      if (place.mark !== null) return move(wish);
+      if (place.filled) return adopt(wish);
+      return home.filled ? move(wish) : onlyFile(wish);
+    },
+    prior: (found) => ({ file: file.prior(found?.engine.file ?? null) }),
+    revert(prior, found) {
+      if (found === null) return [];
+      const { place, home } = found;
+      const changes = file.revert(prior.file, found.engine.file);
+      if (found.current !== root) {
+        const left = place.mark?.id === found.id ? [cleared(id, place)] : [];
+        return [...changes, ...left, ...unfinished(id, found, home)];
+      }
+      const ops = changes.flatMap((change) => change.do);
+      const former = changes.flatMap((change) => change.undo);
+      const wish = { id, found, from: place, to: home, ops, former };
+      if (ops.length === 0) return []; // others have made it theirs since
+      return place.filled ? move(wish) : onlyFile(wish);
+    },
+  };
+}
+
+interface Wish {
+  readonly id: string;
+  readonly found: EngineRootState;
+  readonly from: Place;
+  readonly to: Place;
+  /** What writes daemon.json, and what writes it back. */
+  readonly ops: readonly Op[];
+  readonly former: readonly Op[];
+}
+
+/** Nothing to copy: the engine has never run, or not yet. */
+function onlyFile({ id, found, to, ops, former }: Wish): readonly Change[] {
+  if (ops.length === 0) return [];
+  const service = around(found);
+  return [{
+    resource: id,
+    verb: "update",
+    why: `at "${found.current}", wanted "${to.path}"; nothing to move`,
+    risk: service.risk,
+    do: [...service.stop, stateOp(found), ...ops, ...service.start],
+    undo: [...service.halt, ...former, ...service.start],
+  }];
+}
+
+function move({ id, found, from, to, ops, former }: Wish): readonly Change[] {
+  refuseMove(id, found, from, to);
+  const service = around(found);
+  const { number } = from;
+  const mark: Op = {
+    write: `${to.path}/${COPY_MARK}`,
+    text: `${JSON.stringify({ id: found.id, from: from.path, number })}\n`,
+    mode: 0o600,
+  };
+  // A switch that a crash has cut short is finished first.
+  const before = from.mark === null ? [] : finish(from);
+  const size = found.room === null ? "" : `${sizeText(found.room.used)} `;
+  return [{
+    resource: id,
+    verb: "update",
+    why:
+      `at "${from.path}", wanted "${to.path}": moves ${size}of content, sets the former directory aside as "` +
+      `${asidePath(from.path + (from.isMount ? "/" : ""), number)}"${service.why}`,
+    risk: service.risk,
+    do: [
+      ...service.stop,
+      nothingMountedBelow(from.path),
+      stateOp(found),
+      ...before,
+      mark,
+      clearTree(to.path),
+      copyTree(from.path, to.path),
+      verifyTree(from.path, to.path),
+      syncTree(to.path),
+      ...ops,
+      setAside(from.path, number),
+      { remove: `${to.path}/${COPY_MARK}` },
+      ...service.start,
+    ],
+    // The mark first: what was copied must never be taken for a root that somebody has used.
+    undo: [...service.halt, mark, ...former, takeBack(from.path, number), ...service.start],
+  }];
+}
+
+/** A root that was in use before stands at the place: the re-imaged machine gets its containers back. */
+function adopt({ id, found, from, to, ops, former }: Wish): readonly Change[] {
+  const service = around(found);
+  const both = from.containers > 0;
+  const why = both
+    ? `both "${from.path}" (${counted(from)}) and "${to.path}" (${counted(to)}) are roots of an engine`
+    : `a root with ${counted(to)} stands at "${to.path}"`;
+  const { number } = from;
+  const fresh = from.filled
+    ? `; sets "${from.path}" aside as "${asidePath(from.path + (from.isMount ? "/" : ""), number)}"`
+    : "";
+  return [{
+    resource: id,
+    verb: "adopt",
+    why: why + fresh + service.why,
+    risk: both ? "destructive" : service.risk,
+    do: [
+      ...service.stop,
+      nothingMountedBelow(from.path),
+      stateOp(found),
+      // Before the file: the engine finds the old root or the adopted one, and what is fresh can be had again.
+      ...(from.filled ? [setAside(from.path, number)] : []),
+      ...ops,
+      ...service.start,
+    ],
+    undo: [
+      ...service.halt,
+      ...former,
+      ...(from.filled ? [takeBack(from.path, number)] : []),
+      ...service.start,
+    ],
+  }];
+}
+
+/** What a crash after the switch has left to do. */
+function unfinished(id: string, found: EngineRootState, to: Place): readonly Change[] {
+  if (to.mark === null && !found.resume) return [];
+  const why = [
+    ...(to.mark === null ? [] : ["the switch to it was cut short"]),
+    ...(found.resume ? ["what was stopped for it has not been started again"] : []),
+  ].join("; ");
+  const { engine } = found;
+  const service = around(found);
+  const start = engine.instance === null ? service.start : service.again;
+  const ops = [...(to.mark === null ? [] : finish(to)), ...(found.resume ? start : [])];
+  return [{ resource: id, verb: "update", why, risk: "safe", do: ops, undo: [] }];
+}
+
+function finish({ path, mark }: Place): readonly Op[] {
+  return [setAside(mark!.from, mark!.number), { remove: `${path}/${COPY_MARK}` }];
+}
+
+function cleared(id: string, place: Place): Change {
+  return {
+    resource: id,
+    verb: "delete",
+    why: `an unfinished copy stands at "${place.path}"`,
+    risk: "safe",
+    do: [
+      clearTree(place.path),
+      { remove: `${place.path}/${COPY_MARK}` },
+      ...(place.isMount ? [] : [{ remove: place.path }]),
+    ],
+    undo: [],
+  };
+}
+
+/** Stopping and starting around a move. `halt`: before a roll-back, whatever has become of the engine. */
+function around(found: EngineRootState) {
+  const { engine } = found;
+  const service = serviceOps(engine.init, engine.program ?? PROGRAMS[0]!, engine.flags);
+  const runs = engine.instance !== null;
+  const names = [...new Set([...engine.stopped, ...engine.running])];
+  const calls = (which: readonly string[], verb: "start" | "stop") =>
+    which.map((name): Op => ({
+      engine: {
+        method: "POST",
+        path: `/containers/${name}/${verb}`,
+        okStatus: [204, 304, 404],
+        timeoutMs: 60_000,
+      },
+    }));
+  const note = `${JSON.stringify(Object.fromEntries(names.map((name) => [name, true])))}\n`;
+  const starts = runs || found.resume;
+  const again: readonly Op[] = [
+    ...calls(names, "start"),
+    ...(names.length === 0 ? [] : [{ remove: STOPPED_PATH }]),
+    { remove: RESUME_PATH },
+  ];
+  return {
+    why: engine.running.length === 0 ? "" : `; stops and starts again: ${engine.running.join(", ")}`,
+    risk: runs ? "disruptive" as const : "safe" as const,
+    stop: !runs ? [] : [
+      { directory: "/run/berth", mode: 0o700 },
+      { write: RESUME_PATH, text: "{}\n", mode: 0o600 },
+      ...(names.length === 0 ? [] : [{ write: STOPPED_PATH, text: note }]),
+      // With live-restore they would outlive the engine, and hold their layers.
+      ...calls(engine.running, "stop"),
+      ...service.stop,
+    ] as readonly Op[],
+    halt: starts ? service.stop : [],
+    start: !starts ? [] : [...service.start, { remove: LOADED_PATH }, ...again] as readonly Op[],
+    /** The containers alone, where the engine runs. */
+    again,
+  };
+}
+
+function stateOp({ id, home, from }: EngineRootState): Op {
+  return {
+    write: ROOT_STATE,
+    text: `${JSON.stringify({ id, from: from ?? home.path })}\n`,
+    mode: 0o600,
+  };
+}
+
+function counted({ containers }: Place): string {
+  return `${containers} container${containers === 1 ? "" : "s"}`;
+}
+
+function refuseMove(id: string, found: EngineRootState, from: Place, to: Place): void {
+  const refuse = (message: string, next: string) => {
+    throw new BerthError({ code: "refused", object: id, message, next });
+  };
+  const { mark } = to;
+  if (mark !== null && (mark.id !== found.id || !from.filled)) {
+    refuse(
+      mark.id !== found.id
+        ? `Found at "${to.path}" an unfinished copy that another system disk began`
+        : `Found at "${to.path}" an unfinished copy of "${mark.from}", and nothing in "${from.path}"`,
+      `Move it away; or, if it is whole, remove "${to.path}/${COPY_MARK}": then it is adopted`,
+    );
+  }
+  if (mark === null && to.filled && from.mark === null) {
+    refuse(`Cannot move "${from.path}" to "${to.path}": something stands there`, `Move "${to.path}" away`);
+  }
+  if (from.foreign.length > 0) {
+    refuse(
+      `Cannot move "${from.path}": mounted below it: ${from.foreign.join(", ")}`,
+      "Unmount it, or set engine.root in host.yaml to where it is",
+    );
+  }
+  if (found.engine.instance === null && from.busy) {
+    refuse(
+      `Cannot move "${from.path}": the engine does not run, and its containers do`,
+      "Start the engine (systemctl start docker), so that they can be stopped, then run this again",
+    );
+  }
+  const { room } = found;
+  if (room !== null && room.used * ROOM_TO_SPARE > room.free) {
+    refuse(
+      `Cannot move "${from.path}" to "${to.path}": it holds ${sizeText(room.used)}, and ` +
+        `${sizeText(room.free)} is free there`,
+      "Remove images and containers, or give storage more disks",
+    );
+  }
+}

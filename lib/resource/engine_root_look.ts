@@ -1,0 +1,177 @@
+// What is found of the engine's root: where daemon.json says it is, what stands there and at the place it shall have,
+// what is mounted below. Only looks; engine_root.ts compares.
+import type { Look } from "../host/types.ts";
+import { DAEMON_JSON, type EngineState, observeEngine, parseJson } from "./engine_look.ts";
+import { jsonFile } from "./kinds/json_file.ts";
+import { asidePath, COPY_MARK, isContent } from "./tree_ops.ts";
+
+/** Where the engine keeps its data when nobody says otherwise (dockerd(8), --data-root). */
+export const DEFAULT_ROOT = "/var/lib/docker";
+/** On the system disk: where the engine's root came from, and what its copies are known by. */
+export const ROOT_STATE = "/var/lib/berth/engine-root.json";
+/** An engine that a move has stopped, and that is to be started again. Gone with a reboot, as the engine is. */
+export const RESUME_PATH = "/run/berth/engine-root.json";
+
+/** What stands in the mark of an unfinished copy. */
+export interface CopyMark {
+  /** Of the system disk that began it: another disk's copy is not ours to clear. */
+  readonly id: string;
+  readonly from: string;
+  /** Under which number the former root is set aside. */
+  readonly number: string;
+}
+
+/** One place of a root. */
+export interface Place {
+  readonly path: string;
+  /** Something is in it that is content. */
+  readonly filled: boolean;
+  readonly isMount: boolean;
+  readonly mark: CopyMark | null;
+  /** How many containers it knows. */
+  readonly containers: number;
+  /** The first number under which nothing is set aside yet: "", "-2", "-3" … */
+  readonly number: string;
+  /** Mounts below it that are not the engine's own doing, "/path (type)". */
+  readonly foreign: readonly string[];
+  /** Mounts below it that containers have. */
+  readonly busy: boolean;
+}
+
+/** What is found. Plain data. */
+export interface EngineRootState {
+  readonly engine: EngineState;
+  /** What daemon.json says, or the engine's default. */
+  readonly current: string;
+  /** The place it shall have, and the one it has or would go back to. */
+  readonly place: Place;
+  readonly home: Place;
+  /** Of this system disk. */
+  readonly id: string;
+  readonly from: string | null;
+  readonly resume: boolean;
+  /** Bytes in the root that would move, and bytes free where it would go; null where nothing moves. */
+  readonly room: { readonly used: number; readonly free: number } | null;
+}
+
+/** The file with the one key that is a root's. */
+export function rootFile(root: string) {
+  return jsonFile(DAEMON_JSON, { "data-root": root });
+}
+
+/** Looks at both places. `back`: what it takes to go home is looked at, too. */
+export async function observeEngineRoot(look: Look, root: string, back: boolean): Promise<EngineRootState> {
+  const [engine, stateText, resume, bootId] = await Promise.all([
+    observeEngine(look, rootFile(root), { waits: true }),
+    look.readText(ROOT_STATE),
+    look.stat(RESUME_PATH),
+    look.readText("/proc/sys/kernel/random/boot_id"),
+  ]);
+  const said = parseJson(engine.text)["data-root"];
+  const current = typeof said === "string" && said !== "" ? said : DEFAULT_ROOT;
+  const state = parseJson(stateText);
+  const from = typeof state.from === "string" ? state.from : null;
+  const mounts = parseMounts(await look.readText("/proc/self/mountinfo") ?? "");
+  const isThere = current === root;
+  const [place, home] = await Promise.all([
+    observePlace(look, root, mounts),
+    observePlace(look, isThere ? from ?? DEFAULT_ROOT : current, mounts),
+  ]);
+  const [source, target] = isThere ? [place, home] : [home, place];
+  const moves = source.filled && (isThere ? back : !target.filled || target.mark !== null);
+  return {
+    engine,
+    current,
+    place,
+    home,
+    id: typeof state.id === "string" ? state.id : (bootId ?? "").trim(),
+    from,
+    resume: resume !== null,
+    room: moves ? await observeRoom(look, source.path, target) : null,
+  };
+}
+
+/** Bytes of a tree, and bytes that it may have where it would go. */
+export async function observeRoom(
+  look: Look,
+  from: string,
+  to: Place,
+): Promise<{ readonly used: number; readonly free: number }> {
+  const size = async (path: string) => {
+    // Files come and go under a running engine: du then ends with 1 and has counted all others.
+    const { stdout } = await look.query({
+      argv: ["du", "-s", "-x", "-B1", path],
+      okExit: [0, 1],
+      timeoutMs: 3_600_000,
+    });
+    return Number(/^(\d+)\t/m.exec(stdout)?.[1] ?? 0);
+  };
+  let above = to.path;
+  while (await look.stat(above) === null && above !== "/") above = above.replace(/\/[^/]+$/, "") || "/";
+  const { stdout } = await look.query({ argv: ["df", "-B1", "--output=avail", above] });
+  const free = Number(stdout.trim().split("\n").at(-1));
+  // What an unfinished copy holds is cleared first.
+  return { used: await size(from), free: free + (to.mark !== null ? await size(to.path) : 0) };
+}
+
+/** One mount, as /proc/self/mountinfo tells it. */
+export interface Mount {
+  readonly device: string;
+  readonly at: string;
+  readonly type: string;
+  readonly source: string;
+  /** Of the mount and of the file system together. */
+  readonly options: readonly string[];
+}
+
+/** Parses /proc/self/mountinfo (proc(5)), in order: of two at one place the later is the one that is seen. Pure. */
+export function parseMounts(text: string): readonly Mount[] {
+  return text.split("\n").flatMap((line) => {
+    const fields = line.split(" ");
+    const end = fields.indexOf("-");
+    if (end < 6) return [];
+    const path = (field: string) =>
+      field.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
+    const [type = "", source = "", more = ""] = fields.slice(end + 1);
+    return [{
+      device: fields[2]!,
+      at: path(fields[4]!),
+      type,
+      source: path(source),
+      options: [...fields[5]!.split(","), ...more.split(",")],
+    }];
+  });
+}
+
+/** Types that containers bring: their layers, their /dev/shm, their namespaces. */
+const OF_CONTAINERS = new Set(["overlay", "aufs", "tmpfs", "nsfs", "proc", "fuse.fuse-overlayfs"]);
+
+async function observePlace(look: Look, path: string, mounts: readonly Mount[]): Promise<Place> {
+  const names = await look.list(path);
+  const own = mounts.findLast(({ at }) => at === path || path.startsWith(at === "/" ? "/" : `${at}/`));
+  const below = mounts.filter(({ at }) => at.startsWith(`${path}/`));
+  const ofContainers = below.filter(({ type }) => OF_CONTAINERS.has(type));
+  // An engine of old makes a mount of its own directory; that has the same device.
+  const foreign = below.filter(({ type, device }) => !OF_CONTAINERS.has(type) && device !== own?.device);
+  let number = "";
+  const base = asidePath(path, "");
+  const aside = async (name: string) =>
+    await look.stat(`${base}${name}`) !== null || await look.stat(asidePath(`${path}/`, name)) !== null;
+  for (let next = 2; await aside(number); next++) number = `-${next}`;
+  return {
+    path,
+    isMount: own?.at === path,
+    filled: (names ?? []).some(isContent),
+    mark: parseMark(await look.readText(`${path}/${COPY_MARK}`)),
+    containers: (await look.list(`${path}/containers`))?.length ?? 0,
+    number,
+    foreign: foreign.map(({ at, type }) => `${at} (${type})`),
+    busy: ofContainers.length > 0,
+  };
+}
+
+function parseMark(text: string | null): CopyMark | null {
+  if (text === null) return null;
+  const { id, from, number } = parseJson(text);
+  return { id: String(id ?? ""), from: String(from ?? ""), number: String(number ?? "") };
+}

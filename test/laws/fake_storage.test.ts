@@ -1,0 +1,203 @@
+// The laws over the things of storage on the fake host: the engine's root, which moves with its content.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Host } from "../../lib/host/types.ts";
+import { createEnsure } from "../../lib/resource/ensure.ts";
+import { DAEMON_JSON } from "../../lib/resource/engine_look.ts";
+import { engineRoot } from "../../lib/resource/engine_root.ts";
+import { createJournal } from "../../lib/resource/journal.ts";
+import {
+  DOCKERD_PASSING,
+  dockerdCommands,
+  dockerdDoor,
+  plantContainers,
+  startDockerd,
+} from "../fake/dockerd.ts";
+import { createFakeHost, type FakeHost } from "../fake/host.ts";
+import { treeCommands } from "../fake/trees.ts";
+import { laws, type Subject, type World } from "./laws.ts";
+import { Crash, mortal } from "./mortal.ts";
+
+const ROOT = "/vms/docker";
+const OLD = "/var/lib/docker";
+const hosts = new WeakMap<World, FakeHost>();
+const machineOf = (world: World) => hosts.get(world)!.machine;
+
+function machine(): FakeHost {
+  const host: FakeHost = createFakeHost({
+    files: { "/usr/sbin/dockerd": "" },
+    commands: [treeCommands, dockerdCommands],
+    engine: dockerdDoor(() => host.machine),
+  });
+  for (const path of ["/etc/docker", "/fake", "/sys/class/net", "/var/run", "/vms"]) {
+    host.machine.directories.set(path, 0o755);
+  }
+  return host;
+}
+
+/** The other disk, and what was set aside, stay on purpose. */
+const OUTSIDE = ["/var/lib/berth", "/run/berth", "/vms", `${OLD}.set-aside`, ...DOCKERD_PASSING];
+function open(): Promise<World> {
+  const host = machine();
+  const world: World = {
+    host,
+    journal: "/var/lib/berth/journal",
+    dump: () => Promise.resolve(host.text(OUTSIDE)),
+    close: () => Promise.resolve(),
+  };
+  hosts.set(world, host);
+  return Promise.resolve(world);
+}
+
+async function plantRoot(host: Host, path: string, container: string): Promise<void> {
+  await host.writeText(`${path}/containers/${container}/config.v2.json`, `{"Name":"${container}"}`);
+  await host.writeText(`${path}/overlay2/layer/diff/file`, "content\n");
+  await host.writeText(`${path}/image/overlay2/repositories.json`, "{}");
+}
+
+laws("the root of an engine that runs", (world): Subject => ({
+  resources: [engineRoot(ROOT)],
+  async plant(host) {
+    await plantRoot(host, OLD, "web");
+    await host.writeText(DAEMON_JSON, '{\n  "live-restore": true\n}\n');
+    startDockerd(machineOf(world));
+    plantContainers(machineOf(world), [{ name: "web", labels: [], policy: "no", running: true }]);
+  },
+  drift: {
+    of: `engine root ${ROOT}`,
+    by: (host) => host.writeText(DAEMON_JSON, '{\n  "live-restore": true\n}\n'),
+  },
+  edit: {
+    by: async (host) => host.writeText(DAEMON_JSON, `{"data-root": "${ROOT}", "debug": true}`),
+    survives: async (host) => {
+      const text = await host.readText(DAEMON_JSON) ?? "";
+      return text.includes("debug") && !text.includes("data-root");
+    },
+  },
+}), open);
+
+laws("the root of an engine that never ran", (): Subject => ({ resources: [engineRoot(ROOT)] }), open);
+
+laws("a root from elsewhere than the default", (): Subject => ({
+  resources: [engineRoot(ROOT)],
+  async plant(host) {
+    await plantRoot(host, "/data/docker", "web");
+    await host.writeText(DAEMON_JSON, '{"data-root": "/data/docker"}');
+  },
+}), async () => {
+  const world = await open();
+  return {
+    ...world,
+    dump: () => Promise.resolve(hosts.get(world)!.text([...OUTSIDE, "/data/docker.set-aside"])),
+  };
+});
+
+/** Which root daemon.json names, as an engine would take it. */
+async function named(host: Host): Promise<string> {
+  return JSON.parse(await host.readText(DAEMON_JSON) ?? "{}")["data-root"] ?? OLD;
+}
+
+const whole = (host: FakeHost, root: string) =>
+  host.machine.files.get(`${root}/overlay2/layer/diff/file`)?.text === "content\n" &&
+  host.machine.files.has(`${root}/containers/web/config.v2.json`) &&
+  host.machine.files.has(`${root}/image/overlay2/repositories.json`);
+const ensuring = (host: Host, consent?: () => boolean) =>
+  createEnsure({ host, mode: "apply", journal: createJournal(host), ...(consent ? { consent } : {}) });
+
+test("engineRoot() leaves a whole root in use, whichever op a crash comes after", async () => {
+  for (let calls = 1, survived = false; !survived; calls++) {
+    const host = machine();
+    await plantRoot(host, OLD, "web");
+    startDockerd(host.machine);
+    try {
+      await ensuring(mortal(host, calls)).ensure(engineRoot(ROOT));
+      survived = true;
+    } catch (error) {
+      let at: unknown = error;
+      while (at instanceof Error && !(at instanceof Crash)) at = at.cause;
+      assert.instance(at, Crash, String(error));
+    }
+    const root = await named(host);
+    assert.ok(whole(host, root), `after call ${calls}: "${root}" is not whole`);
+    // Whoever starts the engine now, on the old root or the new: what it writes is not lost.
+    await host.writeText(`${root}/volumes/since/_data/file`, "since\n");
+    await ensuring({ ...host }).ensure(engineRoot(ROOT));
+    assert.is(await named(host), ROOT);
+    assert.ok(whole(host, ROOT));
+    assert.is(host.machine.files.get(`${ROOT}/volumes/since/_data/file`)?.text, "since\n", `call ${calls}`);
+    assert.ok(whole(host, `${OLD}.set-aside`), "what was before is still there");
+    assert.ok(startDockerd(host.machine) === null);
+    assert.not([...host.machine.files.keys()].some((path) => path.endsWith(".berth-copy")));
+  }
+});
+
+test("engineRoot() adopts a root that stands there, and sets the fresh one aside", async () => {
+  const host = machine();
+  await plantRoot(host, ROOT, "web");
+  await host.writeText(`${OLD}/engine-id`, "fresh\n");
+  const [change] = (await ensuring(host).ensure(engineRoot(ROOT))).changes;
+  assert.is(change!.verb, "adopt");
+  assert.is(
+    change!.why,
+    `a root with 1 container stands at "${ROOT}"; sets "${OLD}" aside as "${OLD}.set-aside"`,
+  );
+  assert.is(await named(host), ROOT);
+  assert.ok(whole(host, ROOT));
+  assert.is(await host.readText(`${OLD}.set-aside/engine-id`), "fresh\n");
+});
+
+test("engineRoot() takes consent to adopt a root where the present one has containers too", async () => {
+  const host = machine();
+  await plantRoot(host, ROOT, "web");
+  await plantRoot(host, OLD, "mine");
+  try {
+    await ensuring(host).ensure(engineRoot(ROOT));
+    assert.unreachable();
+  } catch (error) {
+    assert.match(
+      String(error),
+      `both "${OLD}" (1 container) and "${ROOT}" (1 container) are roots of an engine`,
+    );
+  }
+  assert.is(await named(host), OLD);
+  await ensuring(host, () => true).ensure(engineRoot(ROOT));
+  assert.is(await named(host), ROOT);
+  assert.is(await host.readText(`${OLD}.set-aside/containers/mine/config.v2.json`), '{"Name":"mine"}');
+});
+
+const refused = async (plant: (host: FakeHost) => Promise<void> | void, message: RegExp) => {
+  const host = machine();
+  await plantRoot(host, OLD, "web");
+  await plant(host);
+  const before = host.text();
+  try {
+    await ensuring(host).ensure(engineRoot(ROOT));
+    assert.unreachable();
+  } catch (error) {
+    assert.match(String(error), message);
+  }
+  assert.is(host.text(), before);
+};
+
+const MOUNTS = "21 1 254:0 / / rw shared:1 - ext4 /dev/vda rw\n";
+test("engineRoot() refuses what it cannot move, before it stops anything", async () => {
+  await refused(
+    (host) =>
+      host.writeText("/proc/self/mountinfo", `${MOUNTS}40 21 8:1 / ${OLD}/volumes rw - xfs /dev/sdb1 rw\n`),
+    /mounted below it: \/var\/lib\/docker\/volumes \(xfs\)/,
+  );
+  await refused(
+    (host) =>
+      host.writeText(
+        "/proc/self/mountinfo",
+        `${MOUNTS}40 21 0:9 / ${OLD}/overlay2/x/merged rw - overlay o rw\n`,
+      ),
+    /the engine does not run, and its containers do/,
+  );
+  await refused(
+    (host) => host.writeText(`${ROOT}/.berth-copy`, '{"id":"another","from":"/var/lib/docker","number":""}'),
+    /an unfinished copy that another system disk began/,
+  );
+});
+
+test.run();
