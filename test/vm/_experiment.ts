@@ -98,6 +98,58 @@ export async function rates(machine: Machine): Promise<{ egressBps: number; ingr
   return { egressBps: rate(IFB), ingressBps: rate(END) };
 }
 
+/** What one transfer of `probed` carries. */
+export const TRANSFER_BYTES = 65_536;
+
+/** What went to an address over a bridge, and how much of it in packets of more than an Ethernet frame. */
+export interface Probed {
+  tries: number;
+  /** That arrived, as the receiver counted them. */
+  bytes: number;
+  packets: number;
+  large: number;
+}
+
+/** A ruleset that counts, per address, all packets and those of more than a frame, as bridges are given them. */
+export function probeOf(addresses: readonly string[]): string {
+  const rules = addresses.map((to) =>
+    `ip daddr ${to} counter comment "all ${to}"
+    ip daddr ${to} meta length > 1514 counter comment "large ${to}"`
+  );
+  return `table bridge probe {
+  chain look {
+    type filter hook prerouting priority 0;
+    ${rules.join("\n    ")}
+  }
+}`;
+}
+
+/** Sends `TRANSFER_BYTES` from left to an address of right in one write, over TCP, and adds to what was counted. */
+export async function probed(machine: Machine, to: string, so: Probed): Promise<void> {
+  const said = await machine.sh(
+    `inside() { nsenter --net="/proc/$(docker inspect -f '{{.State.Pid}}' "$1")/ns/net" -- "\${@:2}"; }
+    rm -f /run/probe
+    inside right busybox nc -l -p 5001 -e sh -c 'wc -c >/run/probe' &
+    until inside right ss -ltnH | grep -q ':5001 '; do sleep 0.1; done
+    inside left busybox nc ${to} 5001 -e dd if=/dev/zero bs=${TRANSFER_BYTES} count=1 2>/dev/null
+    wait; cat /run/probe; nft -j list table bridge probe`,
+    { timeoutMs: 180_000 },
+  );
+  const [bytes, ruleset] = said.trim().split("\n") as [string, string];
+  interface Rule {
+    readonly comment: string;
+    readonly expr: readonly { readonly counter?: { readonly packets: number } }[];
+  }
+  const rules = (JSON.parse(ruleset) as { nftables: { rule?: Rule }[] }).nftables;
+  const counted = (what: string) =>
+    rules.find(({ rule }) => rule?.comment === `${what} ${to}`)!.rule!.expr
+      .find((one) => one.counter !== undefined)!.counter!.packets;
+  so.tries++;
+  so.bytes += Number(bytes);
+  so.packets = counted("all");
+  so.large = counted("large");
+}
+
 /** The fewest and the most losses of `count` at `chance` that are not a one-in-a-million matter. */
 export function lossBounds(count: number, chance: number): readonly [number, number] {
   const tail = 5e-7;
