@@ -16,11 +16,12 @@ export const END_BYTES = 4 * 2 ** 20;
  * or held by device-mapper, md or another (open(2)). null where there is none, or no medium in it.
  */
 export async function deviceEnds(path: string, bytes: number): Promise<DeviceEnds | null> {
+  const found = await fs.stat(path).catch(() => null);
+  if (!found?.isBlockDevice()) return null;
   const free = await opens(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK);
   if (free === null) return null;
   const handle = await fs.open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    if (!(await handle.stat()).isBlockDevice()) return null;
     const hash = createHash("sha256");
     let zero = true;
     const starts = bytes <= 2 * END_BYTES ? [[0, bytes]] : [[0, END_BYTES], [bytes - END_BYTES, END_BYTES]];
@@ -40,11 +41,31 @@ async function opens(path: string, flags: number): Promise<boolean | null> {
     await (await fs.open(path, flags)).close();
     return true;
   } catch (error) {
+    // Deno takes O_EXCL for "create anew" and refuses it for reading, with a TypeError that has no code.
+    if (error instanceof TypeError) return !await isHeld(await fs.realpath(path).catch(() => path));
     const code = (error as { code?: string }).code ?? "";
     if (code === "EBUSY") return false;
     if (["ENOENT", "ENOTDIR", "ENXIO", "ENOMEDIUM", "ENODEV"].includes(code)) return null;
     throw error;
   }
+}
+
+/** What O_EXCL would tell, from /sys and /proc: holders, mounts and swap of the device and its partitions. */
+async function isHeld(path: string): Promise<boolean> {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const folder = `/sys/class/block/${name}`;
+  const read = (file: string) => fs.readFile(file, "utf8").catch(() => "");
+  const list = (directory: string) => fs.readdir(directory).catch(() => []);
+  const parts = (await list(folder)).filter((entry) => entry.startsWith(name));
+  const mounts = `${await read("/proc/self/mountinfo")}\n${await read("/proc/1/mountinfo")}`;
+  const swaps = await read("/proc/swaps");
+  for (const one of [folder, ...parts.map((part) => `${folder}/${part}`)]) {
+    const number = (await read(`${one}/dev`)).trim();
+    if ((await list(`${one}/holders`)).length > 0) return true;
+    if (number !== "" && mounts.includes(` ${number} `)) return true;
+    if (swaps.includes(`/dev/${one.slice(one.lastIndexOf("/") + 1)} `)) return true;
+  }
+  return false;
 }
 
 /** Up to so many bytes from a place; fewer where the device ends. */
