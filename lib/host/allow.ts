@@ -65,6 +65,8 @@ const LVM: Rule = {
   words: anyWords,
 };
 
+const IPTABLES_SAVE: Rule = { valued: ["-t"], words: noWords };
+
 const versionOnly: Rule = { exactly: (args) => args.length === 1 && args[0] === "--version" };
 
 const RULES: Readonly<Record<string, Rule>> = {
@@ -109,8 +111,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     ],
     words: nftWords,
   },
-  "iptables-save": { valued: ["-t"], words: noWords },
-  "ip6tables-save": { valued: ["-t"], words: noWords },
+  "iptables-save": IPTABLES_SAVE,
+  "iptables-nft-save": IPTABLES_SAVE,
+  "iptables-legacy-save": IPTABLES_SAVE,
+  "ip6tables-save": IPTABLES_SAVE,
+  "ip6tables-nft-save": IPTABLES_SAVE,
+  "ip6tables-legacy-save": IPTABLES_SAVE,
   ss: { flags: ["-H", "-l", "-t", "-u", "-n", "-p", "-x", "-a", "-4", "-6"], words: noWords },
   ethtool: {
     flags: ["-k", "--show-features", "-i", "--driver", "--json"],

@@ -4,11 +4,11 @@ import { BerthError } from "../log/error.ts";
 import type { Look } from "../host/types.ts";
 import type { Change, Resource } from "./types.ts";
 
-type Family = "ip" | "ip6";
-const SAVE: Readonly<Record<Family, string>> = { ip: "iptables-save", ip6: "ip6tables-save" };
-const RESTORE: Readonly<Record<Family, string>> = { ip: "iptables-restore", ip6: "ip6tables-restore" };
+/** The four sets of rules that a kernel may hold, by the tool whose rules they are. */
+const TOOLS = ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"] as const;
+type Tool = typeof TOOLS[number];
 
-/** What is left in one family. */
+/** What is left in one set of rules. */
 export interface Leftovers {
   /** Whether the policy of FORWARD is DROP. */
   readonly drops: boolean;
@@ -16,12 +16,19 @@ export interface Leftovers {
   readonly chains: readonly string[];
   /** Input for iptables-restore --noflush that removes it all; "" when nothing is left. */
   readonly removal: string;
+  /** Input for iptables-restore --noflush that brings it all back; "" when nothing is left. */
+  readonly restoral: string;
 }
 
-/** Both families, and the foreign containers that run and may notice. */
+/** One set of rules, and the programs that read and write it. */
+export interface FoundSet extends Leftovers {
+  readonly tool: Tool;
+  readonly restore: string;
+}
+
+/** All sets that are in use, and the containers that run and may notice. */
 export interface FoundLeftovers {
-  readonly ip: Leftovers | null;
-  readonly ip6: Leftovers | null;
+  readonly sets: readonly FoundSet[];
   readonly running: readonly string[];
 }
 
@@ -30,44 +37,47 @@ export interface FoundLeftovers {
  *
  * Only where chains of Docker's are found is the policy touched: a DROP that somebody else has set stays. The
  * chain DOCKER-USER stays with its jump while it holds rules, which are the operator's. Masquerading rules stay:
- * foreign networks live on them.
+ * foreign networks live on them. Undo brings chains and policy back: an engine that manages iptables again makes them
+ * anew at its start, and one that does not run must find them.
  */
 export function noDockerLeftovers(): Resource<FoundLeftovers> {
   return {
     id: "iptables rules of docker",
-    desired: { ip: null, ip6: null, running: [] },
+    desired: { sets: [], running: [] },
     volatile: true,
     observe: observeLeftovers,
     diff(found) {
-      return (["ip", "ip6"] as const).flatMap((family) => {
-        const left = found?.[family];
-        if (!left || left.removal === "") return [];
+      return (found?.sets ?? []).filter((set) => set.removal !== "").map((set) => {
         const running = found?.running ?? [];
         const names = running.length === 0 ? "" : `; running containers: ${running.join(", ")}`;
-        const policy = left.drops ? "FORWARD drops, wanted accept; " : "";
-        return [change(family, "delete", `${policy}left: ${left.chains.join(", ")}${names}`, left.removal)];
+        const policy = set.drops ? "FORWARD drops, wanted accept; " : "";
+        return change(set, "delete", `${policy}left: ${set.chains.join(", ")}${names}`, set.removal);
       });
     },
     prior: (found) => found,
     revert(prior, found) {
-      return (["ip", "ip6"] as const).flatMap((family) => {
-        if (!prior?.[family]?.drops || found?.[family]?.drops) return [];
-        // The chains come back with the engine's own management; the policy only where Docker set it at its start.
+      return (prior?.sets ?? []).filter((set) => set.removal !== "").flatMap((set) => {
+        const now = found?.sets.find(({ tool }) => tool === set.tool);
+        if (now === undefined || now.chains.length === 0) {
+          return [
+            change(set, "update", `left by the engine before berth: ${set.chains.join(", ")}`, set.restoral),
+          ];
+        }
+        if (!set.drops || now.drops) return [];
         const text = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n";
-        return [change(family, "update", "FORWARD dropped before berth", text)];
+        return [change(set, "update", "FORWARD dropped before berth", text)];
       });
     },
   };
 }
 
-function change(family: Family, verb: Change["verb"], why: string, input: string): Change {
-  const argv = [RESTORE[family], "--noflush", "-w", "10"];
+function change({ tool, restore }: FoundSet, verb: Change["verb"], why: string, input: string): Change {
   return {
-    resource: `${family === "ip" ? "iptables" : "ip6tables"} rules of docker`,
+    resource: `${tool} rules of docker`,
     verb,
     why,
     risk: "disruptive",
-    do: [{ run: { argv, input } }],
+    do: [{ run: { argv: [restore, "--noflush", "-w", "10"], input } }],
     undo: [], // one transaction a table, and a second run finds what is left
   };
 }
@@ -76,24 +86,49 @@ function change(family: Family, verb: Change["verb"], why: string, input: string
 export function parseLeftovers(saved: string): Leftovers {
   const chains: string[] = [];
   const removal: string[] = [];
+  const restoral: string[] = [];
   let drops = false;
   for (const { table, lines } of savedTables(saved)) {
     const rules = lines.filter((line) => line.startsWith("-A "));
     const mine = lines.map((line) => /^:(DOCKER\S*) -/.exec(line)?.[1])
       .filter((chain): chain is string => chain !== undefined && !isUsed(chain, rules));
-    if (table === "filter") drops = lines.some((line) => line.startsWith(":FORWARD DROP"));
+    const policy = lines.some((line) => line.startsWith(":FORWARD DROP"));
+    if (table === "filter") drops = policy;
     if (mine.length === 0) continue;
     chains.push(...mine.map((chain) => `${table}/${chain}`));
     const isMine = (chain: string | undefined) => chain !== undefined && mine.includes(chain);
     const jumps = rules.filter((rule) =>
       !isMine(rule.split(" ")[1]) && isMine(/ -[jg] (\S+)/.exec(rule)?.[1])
     );
-    removal.push(`*${table}`);
-    if (table === "filter" && drops) removal.push(":FORWARD ACCEPT [0:0]");
+    const sets = (to: string) => table === "filter" && policy ? [`:FORWARD ${to} [0:0]`] : [];
+    removal.push(`*${table}`, ...sets("ACCEPT"));
     removal.push(...jumps.map((rule) => `-D ${rule.slice(3)}`));
     removal.push(...mine.map((chain) => `-F ${chain}`), ...mine.map((chain) => `-X ${chain}`), "COMMIT");
+    restoral.push(`*${table}`, ...sets("DROP"), ...mine.map((chain) => `:${chain} - [0:0]`));
+    restoral.push(
+      ...rules.filter((rule) => isMine(rule.split(" ")[1])),
+      ...jumpsBack(rules, jumps),
+      "COMMIT",
+    );
   }
-  return { drops, chains, removal: removal.length === 0 ? "" : `${removal.join("\n")}\n` };
+  const text = (lines: readonly string[]) => lines.length === 0 ? "" : `${lines.join("\n")}\n`;
+  return { drops, chains, removal: text(removal), restoral: text(restoral) };
+}
+
+/** Jumps at a chain's head go back there; others to its end, since what stands between may have changed. */
+function jumpsBack(rules: readonly string[], jumps: readonly string[]): readonly string[] {
+  const head: string[] = [];
+  const tail: string[] = [];
+  for (const chain of new Set(jumps.map((rule) => rule.split(" ")[1]))) {
+    const inChain = rules.filter((rule) => rule.split(" ")[1] === chain);
+    let atHead = true;
+    for (const rule of inChain) {
+      const isJump = jumps.includes(rule);
+      atHead &&= isJump;
+      if (isJump) (atHead ? head : tail).push(rule);
+    }
+  }
+  return [...head.reverse().map((rule) => `-I ${rule.slice(3)}`), ...tail];
 }
 
 /** DOCKER-USER belongs to the operator as soon as it says more than "return". */
@@ -111,54 +146,62 @@ function savedTables(saved: string): readonly { table: string; lines: readonly s
   return tables;
 }
 
-async function observeLeftovers(look: Look): Promise<FoundLeftovers | null> {
-  const there = await forwardChains(look);
-  const [ip, ip6] = await Promise.all((["ip", "ip6"] as const).map(async (family) => {
-    const { docker, drops } = there[family];
-    // iptables-save is only asked where Docker has been: it may load modules of the old iptables.
-    return docker ? await saved(look, family) : { drops, chains: [], removal: "" };
-  }));
-  const isLeft = [ip, ip6].some((one) => one?.removal !== "");
-  return { ip: ip!, ip6: ip6!, running: isLeft ? await runningContainers(look) : [] };
+async function observeLeftovers(look: Look): Promise<FoundLeftovers> {
+  const [nft, old, old6] = await Promise.all([
+    forwardChains(look),
+    // The old iptables are invisible to nft, and these files have lines only once they are in use.
+    look.readText("/proc/net/ip_tables_names"),
+    look.readText("/proc/net/ip6_tables_names"),
+  ]);
+  // iptables-save is only asked where rules are: it may load modules of the old iptables.
+  const sets = (await Promise.all(TOOLS.map(async (tool): Promise<FoundSet | null> => {
+    const isOld = tool.endsWith("-legacy");
+    if (isOld ? !(tool.startsWith("ip6") ? old6 : old) : !nft[tool as keyof typeof nft]) return null;
+    const plain = tool.replace("-legacy", "");
+    return await foundSet(look, tool, [`${plain}-${isOld ? "legacy" : "nft"}`, plain]);
+  }))).filter((set) => set !== null);
+  const isLeft = sets.some(({ removal }) => removal !== "");
+  return { sets, running: isLeft ? await runningContainers(look) : [] };
 }
 
-interface Forward {
-  docker: boolean;
-  drops: boolean;
+/** What the first of these programs says that is there. Older machines have one iptables only. */
+async function foundSet(look: Look, tool: Tool, programs: readonly string[]): Promise<FoundSet | null> {
+  for (const program of programs) {
+    try {
+      const { stdout } = await look.query({ argv: [`${program}-save`] });
+      return { tool, restore: `${program}-restore`, ...parseLeftovers(stdout) };
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+  return null;
 }
 
 interface ListedChain {
   readonly family: string;
-  readonly table: string;
   readonly name: string;
-  readonly policy?: string;
 }
 
-async function forwardChains(look: Look): Promise<Record<Family, Forward>> {
-  const found = { ip: { docker: false, drops: false }, ip6: { docker: false, drops: false } };
+/** For which of the new tools Docker has chains. */
+async function forwardChains(look: Look): Promise<{ iptables: boolean; ip6tables: boolean }> {
+  const found = { iptables: false, ip6tables: false };
   try {
     const { stdout } = await look.query({ argv: ["nft", "-j", "-t", "list", "chains"] });
     const { nftables } = JSON.parse(stdout) as { nftables: readonly { readonly chain?: ListedChain }[] };
     for (const { chain } of nftables) {
-      if (chain?.family !== "ip" && chain?.family !== "ip6") continue;
-      if (chain.name.startsWith("DOCKER")) found[chain.family].docker = true;
-      if (chain.table === "filter" && chain.name === "FORWARD" && chain.policy === "drop") {
-        found[chain.family].drops = true;
-      }
+      if (!chain?.name.startsWith("DOCKER")) continue;
+      if (chain.family === "ip") found.iptables = true;
+      if (chain.family === "ip6") found.ip6tables = true;
     }
   } catch (error) {
     // A fresh machine has no nft, and no engine that could have left anything.
-    if (!(error instanceof BerthError) || error.code !== "missing") throw error;
+    if (!isMissing(error)) throw error;
   }
-  // The old iptables are invisible to nft, and these files have lines only once they are in use.
-  if (await look.readText("/proc/net/ip_tables_names")) found.ip.docker = true;
-  if (await look.readText("/proc/net/ip6_tables_names")) found.ip6.docker = true;
   return found;
 }
 
-async function saved(look: Look, family: Family): Promise<Leftovers> {
-  const { stdout } = await look.query({ argv: [SAVE[family]] });
-  return parseLeftovers(stdout);
+function isMissing(error: unknown): boolean {
+  return error instanceof BerthError && error.code === "missing";
 }
 
 /** Names of all running containers, sorted; [] where no engine answers. */

@@ -227,9 +227,13 @@ function serviceChange(
   const isOfNetworks = moved !== null || need.keys.some((key) => NETWORK_KEYS.has(key));
   const stopped = endByThemselves || isOfNetworks ? state.running : [];
   const ended = [...new Set([...state.stopped, ...stopped])];
+  const unfiltered = need.keys.includes("iptables") && wanted.iptables === false ? state.running : [];
   const reasons = [
     ...(need.how === "restart" ? [`runs without the changed ${keys}, which needs a restart`] : []),
     ...(moved === null ? [] : [moved]),
+    ...(unfiltered.length === 0
+      ? []
+      : [`Docker's own filtering, NAT and published ports end for: ${unfiltered.join(", ")}`]),
     ...(ended.length === 0 ? [] : [`stops and starts again: ${ended.join(", ")}`]),
   ];
   const note: readonly Op[] = ended.length === 0 ? [] : [

@@ -102,7 +102,7 @@ export function plantRules(machine: Machine, family: "ip" | "ip6", text: string)
 
 /** iptables-save, iptables-restore --noflush, and the same of ip6tables. */
 export const iptablesCommands: FakeCommand = ({ argv, input }, machine) => {
-  const [, family, verb] = /^(ip6?)tables-(save|restore)$/.exec(argv[0] ?? "") ?? [];
+  const [, family, verb] = /^(ip6?)tables(?:-nft)?-(save|restore)$/.exec(argv[0] ?? "") ?? [];
   if (family === undefined) return null;
   if (verb === "save") return { stdout: saved(machine, family) };
   return restore(machine, family as "ip" | "ip6", input ?? "");
@@ -118,11 +118,23 @@ function restore(machine: Machine, family: "ip" | "ip6", input: string): FakeOut
       lines = lines.filter((found, at) => tableOf(at) !== table || !isIt(found));
       return lines.length < before;
     };
+    /** After the last line of the table that is so. */
+    const insert = (what: string, isBefore: (found: string) => boolean) => {
+      const at = lines.findLastIndex((found, index) => tableOf(index) === table && isBefore(found));
+      lines = [...lines.slice(0, at + 1), what, ...lines.slice(at + 1)];
+    };
     const [flag, chain] = line.split(" ");
     if (line.startsWith("*")) table = line;
     else if (line.startsWith(":")) {
       const name = line.split(" ")[0]!;
-      lines = lines.map((found, at) => tableOf(at) === table && found.startsWith(`${name} `) ? line : found);
+      const isThere = (found: string, at: number) => tableOf(at) === table && found.startsWith(`${name} `);
+      // A user's chain that is there already is flushed, a new one made (iptables-restore(8)).
+      if (line.includes(" - ")) drop((found) => found.startsWith(`-A ${name.slice(1)} `));
+      if (!lines.some(isThere)) insert(line, (found) => found.startsWith(":") || found === table);
+      else lines = lines.map((found, at) => isThere(found, at) ? line : found);
+    } else if (flag === "-A") insert(line, (found) => found !== "COMMIT");
+    else if (flag === "-I") {
+      insert(`-A ${line.slice(3)}`, (found) => found.startsWith(":") || found === table);
     } else if (flag === "-D") {
       if (!drop((found) => found === `-A ${line.slice(3)}`)) return { exit: 2, stderr: "Bad rule\n" };
     } else if (flag === "-F") drop((found) => found.startsWith(`-A ${chain} `));

@@ -111,6 +111,30 @@ test("parseLeftovers() removes Docker's chains and jumps, and nothing else", () 
   assert.not.match(removal, /10\.0\.0\.1/);
 });
 
+test("parseLeftovers() knows how to bring it all back: jumps at the head go there again, others to the end", () => {
+  const { restoral } = parseLeftovers(`*filter
+:FORWARD DROP [0:0]
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER
+-A FORWARD -s 10.0.0.1/32 -j DROP
+-A FORWARD -o docker0 -j DOCKER
+-A DOCKER-USER -j RETURN
+COMMIT
+`);
+  assert.equal(restoral.split("\n"), [
+    ...[
+      "*filter",
+      ":FORWARD DROP [0:0]",
+      ":DOCKER - [0:0]",
+      ":DOCKER-USER - [0:0]",
+      "-A DOCKER-USER -j RETURN",
+    ],
+    ...["-I FORWARD -j DOCKER", "-I FORWARD -j DOCKER-USER", "-A FORWARD -o docker0 -j DOCKER", "COMMIT", ""],
+  ]);
+});
+
 test("parseLeftovers() keeps DOCKER-USER while it holds the operator's rules", () => {
   const { removal } = parseLeftovers(
     SAVED.replace("-A DOCKER-USER", "-A DOCKER-USER -s 10.9.9.9/32 -j DROP\n-A DOCKER-USER"),

@@ -31,6 +31,7 @@ export const ALLOWED: readonly Command[] = [
   ...["bridge -j link show", "bridge fdb", "bridge -j -d vlan show"],
   ...["nft -j list tables", "nft -a list ruleset", "nft --version", "nft -s list table inet filter"],
   ...["iptables-save", "iptables-save -t filter", "ip6tables-save -t nat"],
+  ...["iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"],
   ...["ss -H -l -t -n", "ss -l -x", "ethtool -k lo", "ethtool --json -k lo", "ethtool -i lo"],
   ...["sysctl -n net.ipv4.ip_forward", "sysctl -a", "sysctl net/ipv4/conf/lo/rp_filter"],
   ...[
@@ -118,6 +119,7 @@ export const FORBIDDEN: readonly Command[] = [
     "nft -I /tmp list ruleset",
   ],
   ...["nft list ruleset -f /tmp/x", "iptables-save -f /etc/x", "iptables-save --file /etc/x", "iptables -F"],
+  ...["iptables-legacy-save -M /tmp/evil", "iptables-nft-save -f /etc/x", "iptables-nft-restore"],
   ...["iptables-save -M /tmp/evil", "iptables-restore", "ip6tables -P INPUT DROP"],
   // sockets, offloads
   ...["ss -K", "ss --kill", "ss -D /tmp/x", "ethtool -K lo tso off", "ethtool lo", "ethtool -s lo speed 10"],

@@ -98,7 +98,6 @@ function declare(): void {
     iptables -A FORWARD -s 192.0.2.1 -j DROP; iptables -A DOCKER-USER -j RETURN`;
   laws("what a real engine's rules leave", (): Subject => ({
     resources: [noDockerLeftovers()],
-    stays: true,
     plant: run(rules),
     drift: { of: "iptables rules of docker", by: run("iptables -N DOCKER; iptables -A FORWARD -j DOCKER") },
     edit: {

@@ -151,9 +151,9 @@ const RULES = `*filter
 :INPUT ACCEPT [0:0]
 :FORWARD DROP [0:0]
 :OUTPUT ACCEPT [0:0]
+:THEIRS - [0:0]
 :DOCKER - [0:0]
 :DOCKER-USER - [0:0]
-:THEIRS - [0:0]
 -A FORWARD -j DOCKER-USER
 -A FORWARD -o docker0 -j DOCKER
 -A FORWARD -s 10.0.0.1/32 -j THEIRS
@@ -166,13 +166,12 @@ laws("what Docker's own rules leave", (world): Subject => {
   return {
     resources: [noDockerLeftovers()],
     plant,
-    stays: true, // the chains come back with the engine's own management, not by us
     drift: { of: "iptables rules of docker", by: plant },
     edit: {
       by: () => Promise.resolve(),
       async survives(host) {
         const { stdout } = await host.query({ argv: ["iptables-save"] });
-        return stdout.includes(":FORWARD DROP") && stdout.includes("-j THEIRS") && !stdout.includes("DOCKER");
+        return stdout.includes(":FORWARD DROP") && stdout.includes("-j THEIRS") && stdout.includes("DOCKER");
       },
     },
   };
