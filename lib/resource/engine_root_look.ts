@@ -3,6 +3,7 @@
 import type { Look } from "../host/types.ts";
 import { DAEMON_JSON, type EngineState, observeEngine, parseJson } from "./engine_look.ts";
 import { jsonFile } from "./kinds/json_file.ts";
+import { type Mount, MOUNTINFO, mountOf, parseMounts } from "./kinds/mounts.ts";
 import { asidePath, COPY_MARK, isContent } from "./tree_ops.ts";
 
 /** Where the engine keeps its data when nobody says otherwise (dockerd(8), --data-root). */
@@ -71,7 +72,7 @@ export async function observeEngineRoot(look: Look, root: string, back: boolean)
   const current = typeof said === "string" && said !== "" ? said : DEFAULT_ROOT;
   const state = parseJson(stateText);
   const from = typeof state.from === "string" ? state.from : null;
-  const mounts = parseMounts(await look.readText("/proc/self/mountinfo") ?? "");
+  const mounts = parseMounts(await look.readText(MOUNTINFO) ?? "");
   const isThere = current === root;
   const [place, home] = await Promise.all([
     observePlace(look, root, mounts),
@@ -114,41 +115,12 @@ export async function observeRoom(
   return { used: await size(from), free: free + (to.mark !== null ? await size(to.path) : 0) };
 }
 
-/** One mount, as /proc/self/mountinfo tells it. */
-export interface Mount {
-  readonly device: string;
-  readonly at: string;
-  readonly type: string;
-  readonly source: string;
-  /** Of the mount and of the file system together. */
-  readonly options: readonly string[];
-}
-
-/** Parses /proc/self/mountinfo (proc(5)), in order: of two at one place the later is the one that is seen. Pure. */
-export function parseMounts(text: string): readonly Mount[] {
-  return text.split("\n").flatMap((line) => {
-    const fields = line.split(" ");
-    const end = fields.indexOf("-");
-    if (end < 6) return [];
-    const path = (field: string) =>
-      field.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
-    const [type = "", source = "", more = ""] = fields.slice(end + 1);
-    return [{
-      device: fields[2]!,
-      at: path(fields[4]!),
-      type,
-      source: path(source),
-      options: [...fields[5]!.split(","), ...more.split(",")],
-    }];
-  });
-}
-
 /** Types that containers bring: their layers, their /dev/shm, their namespaces. */
 const OF_CONTAINERS = new Set(["overlay", "aufs", "tmpfs", "nsfs", "proc", "fuse.fuse-overlayfs"]);
 
 async function observePlace(look: Look, path: string, mounts: readonly Mount[]): Promise<Place> {
   const names = await look.list(path);
-  const own = mounts.findLast(({ at }) => at === path || path.startsWith(at === "/" ? "/" : `${at}/`));
+  const own = mountOf(mounts, path);
   const below = mounts.filter(({ at }) => at.startsWith(`${path}/`));
   const ofContainers = below.filter(({ type }) => OF_CONTAINERS.has(type));
   // An engine of old makes a mount of its own directory; that has the same device.

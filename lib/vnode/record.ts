@@ -31,7 +31,10 @@ export interface VnodeRecord {
 export async function readRecord(look: Look, vnode: string): Promise<VnodeRecord | null> {
   const path = recordPath(vnode);
   const text = await look.readText(path);
-  if (text === null) return null;
+  if (text === null) {
+    await recordNames(look); // an unmounted place of records is no record that is not there
+    return null;
+  }
   try {
     const record = JSON.parse(text) as VnodeRecord;
     if (record.version !== 1 || typeof record.containerId !== "string" || record.name !== vnode) {
@@ -49,9 +52,29 @@ export async function readRecord(look: Look, vnode: string): Promise<VnodeRecord
   }
 }
 
+/**
+ * The names that have a record, sorted.
+ *
+ * @throws {BerthError} code `missing` where the file system with the records is not mounted: to take that for "no
+ * vnodes" would forget them all.
+ */
+export async function recordNames(look: Look): Promise<readonly string[]> {
+  const names = await look.list(VNODES_DIRECTORY);
+  if (names !== null) return names;
+  const target = await look.readLink(VNODES_DIRECTORY);
+  if (target === null) return [];
+  throw new BerthError({
+    code: "missing",
+    object: `directory ${target}`,
+    message:
+      `The records of vnodes are out of reach: "${VNODES_DIRECTORY}" leads to "${target}", which is not there`,
+    next: "Mount what holds it: berth host storage",
+  });
+}
+
 /** All records, by name. Unreadable ones are handed to `onBroken` and left out. */
 export async function readRecords(look: Look, onBroken?: (error: unknown) => void): Promise<VnodeRecord[]> {
-  const names = (await look.list(VNODES_DIRECTORY)) ?? [];
+  const names = await recordNames(look);
   const records = await Promise.all(names.map(async (name) => {
     try {
       return await readRecord(look, name);

@@ -19,6 +19,8 @@ export interface Machine {
   readonly files: Map<string, { text: string; mode: number }>;
   /** Directories by path with their mode; "/" is always there. */
   readonly directories: Map<string, number>;
+  /** Symbolic links and what they lead to. */
+  readonly symlinks: Map<string, string>;
   /** Files that the kernel forgets at a reboot stand under these: their text at power-on. */
   readonly atBoot: Map<string, string>;
   readonly links: Map<string, FakeLink>;
@@ -63,6 +65,7 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     directories: new Map(
       ["/", "/etc", "/run", "/tmp", "/usr", "/usr/sbin", "/var", "/var/lib"].map((p) => [p, 0o755]),
     ),
+    symlinks: new Map(),
     atBoot: new Map(),
     links: new Map([["lo", { kind: "none", alias: "", mtu: 65536, up: true, addresses: ["127.0.0.1/8"] }]]),
     packages: {
@@ -107,6 +110,8 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     throw new Error(`The fake host does not know the command: ${shownCommand(command)}`);
   };
   const statOf = (path: string): FileStat | null => {
+    const target = machine.symlinks.get(path);
+    if (target !== undefined) return { kind: "link", mode: 0o777, uid: 0, gid: 0, size: target.length };
     const file = machine.files.get(path);
     const mode = file?.mode ?? machine.directories.get(path);
     if (mode === undefined) return null;
@@ -114,6 +119,8 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     return { kind, mode, uid: 0, gid: 0, size: file?.text.length ?? 0 };
   };
   const listOf = (path: string): readonly string[] | null => {
+    const target = machine.symlinks.get(path);
+    if (target !== undefined) return listOf(target);
     if (!machine.directories.has(path)) return null;
     const all = [...machine.files.keys(), ...machine.directories.keys()].filter((name) => name !== "/");
     const above = path === "/" ? "/" : `${path}/`;
@@ -134,7 +141,7 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     readText: (path) => Promise.resolve(machine.files.get(path)?.text ?? null),
     list: (path) => Promise.resolve(listOf(path)),
     stat: (path) => Promise.resolve(statOf(path)),
-    readLink: (path) => Promise.resolve(options.readLink?.(path) ?? null),
+    readLink: (path) => Promise.resolve(machine.symlinks.get(path) ?? options.readLink?.(path) ?? null),
     device: (path, bytes) => Promise.resolve(options.device?.(path, bytes) ?? null),
     async engine(path) {
       try {
@@ -166,6 +173,7 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     // deno-lint-ignore require-await -- throwing must reject
     async remove(path) {
       if (statOf(path) === null) return;
+      if (machine.symlinks.delete(path)) return void known(`remove ${path}`);
       if ((listOf(path)?.length ?? 0) > 0) throw new Error(`ENOTEMPTY: ${path}`);
       known(`remove ${path}`);
       machine.files.delete(path);
@@ -201,6 +209,8 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
           .map(([path, { text, mode }]) => `file ${path} ${mode.toString(8)} ${JSON.stringify(text)}`),
         ...[...machine.directories].filter(([path]) => !isLeftOut(path))
           .map(([path, mode]) => `directory ${path} ${mode.toString(8)}`),
+        ...[...machine.symlinks].filter(([path]) => !isLeftOut(path))
+          .map(([path, target]) => `symlink ${path} ${target}`),
         ...[...machine.links].map(([name, link]) => `link ${name} ${JSON.stringify(link)}`),
         ...[...machine.packages.installed].map((name) => `package ${name}`),
         ...machine.packages.started.map((name) => `started ${name}`),

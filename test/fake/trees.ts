@@ -47,6 +47,11 @@ export const treeCommands: FakeCommand = ({ argv }, machine) => {
   }
   if (program === "df" && argv.includes("--output=avail")) return { stdout: `Avail\n${DISK.free}\n` };
   if (program === "sync") return {};
+  if (argv.slice(0, 3).join(" ") === "ln -s -T") {
+    if (machine.symlinks.has(argv[4]!) || machine.directories.has(argv[4]!)) return { exit: 1 };
+    machine.symlinks.set(argv[4]!, argv[3]!);
+    return {};
+  }
   if (program !== "sh" || flag !== "-c") return null;
   switch (name) {
     case "berth-copy-tree":
@@ -64,6 +69,14 @@ export const treeCommands: FakeCommand = ({ argv }, machine) => {
       return {};
     case "berth-take-back":
       if (machine.directories.has(two) && !machine.directories.has(one)) rename(machine, two, one);
+      return {};
+    case "berth-move-records":
+      for (const path of content(machine, one)) place(machine, path, two + path.slice(one.length));
+      return {};
+    case "berth-bring-back-records":
+      machine.symlinks.delete(one);
+      machine.directories.set(one, machine.directories.get(two)!);
+      for (const path of content(machine, two)) place(machine, path, one + path.slice(two.length));
       return {};
     case "berth-unmounted":
       return {};

@@ -6,6 +6,7 @@ import { createEnsure } from "../../lib/resource/ensure.ts";
 import { DAEMON_JSON } from "../../lib/resource/engine_look.ts";
 import { engineRoot } from "../../lib/resource/engine_root.ts";
 import { createJournal } from "../../lib/resource/journal.ts";
+import { recordsAt } from "../../lib/resource/records_place.ts";
 import {
   DOCKERD_PASSING,
   dockerdCommands,
@@ -68,7 +69,7 @@ laws("the root of an engine that runs", (world): Subject => ({
     by: (host) => host.writeText(DAEMON_JSON, '{\n  "live-restore": true\n}\n'),
   },
   edit: {
-    by: async (host) => host.writeText(DAEMON_JSON, `{"data-root": "${ROOT}", "debug": true}`),
+    by: (host) => host.writeText(DAEMON_JSON, `{"data-root": "${ROOT}", "debug": true}`),
     survives: async (host) => {
       const text = await host.readText(DAEMON_JSON) ?? "";
       return text.includes("debug") && !text.includes("data-root");
@@ -91,6 +92,33 @@ laws("a root from elsewhere than the default", (): Subject => ({
     dump: () => Promise.resolve(hosts.get(world)!.text([...OUTSIDE, "/data/docker.set-aside"])),
   };
 });
+
+const PATH = "/records/vnodes";
+const TARGET = "/vminfo/berth/vnodes";
+
+const records = (world: World): World => ({
+  ...world,
+  dump: () =>
+    Promise.resolve(hosts.get(world)!.text(["/var/lib/berth", "/vminfo", "/vms", `${PATH}.set-aside`])),
+});
+laws("records that move", (): Subject => ({
+  resources: [recordsAt(PATH, TARGET)],
+  async plant(host) {
+    await host.makeDirectory(PATH, { mode: 0o700 });
+    await host.writeText(`${PATH}/left/record.json`, "{}");
+  },
+  drift: { of: `records ${PATH}`, by: (host) => host.remove(PATH) },
+  edit: {
+    by: (host) => host.writeText(`${TARGET}/right/record.json`, "{}"),
+    survives: async (host) => await host.readText(`${PATH}/right/record.json`) === "{}",
+  },
+}), () => open().then(records));
+
+laws("records that begin", (): Subject => ({
+  resources: [recordsAt(PATH, TARGET)],
+  plant: (host) => host.makeDirectory("/records"),
+  gone: (host) => host.remove(PATH),
+}), () => open().then(records));
 
 /** Which root daemon.json names, as an engine would take it. */
 async function named(host: Host): Promise<string> {

@@ -1,0 +1,159 @@
+// A file system on a device: made where the device is blank, used again where it is as wanted, refused where it is
+// anything else. That it fills its device is a thing of its own, for it can grow only while it is mounted.
+import type { Look } from "../../host/types.ts";
+import type { Change, Op, Resource } from "../types.ts";
+
+/** What is wanted of it. */
+export interface FileSystemWish {
+  readonly device: string;
+  readonly type: "ext4" | "xfs";
+  /** Told by blkid on any machine; at most 12 bytes (xfs). */
+  readonly label: string;
+  /** Project quotas, by which a directory's size can be limited. @default {false} */
+  readonly projectQuota?: boolean;
+  /** Any label will do: it was made by others. @default {false} */
+  readonly adopt?: boolean;
+}
+
+/** What is found. */
+export interface FileSystemState {
+  /** The first signature's type, or null where the device is blank. */
+  readonly type: string | null;
+  readonly label: string;
+  readonly uuid: string;
+  /** More than one signature was found. */
+  readonly ambivalent: boolean;
+  /** ext4 only: the feature "project"; true elsewhere. */
+  readonly projectQuota: boolean;
+}
+
+/** A file system of terabytes is made in seconds; what takes long is to discard a slow device. */
+const MKFS_MS = 3_600_000;
+
+/** A file system of that type and label. Undo leaves it: it goes with its volume. */
+export function fileSystem(wish: FileSystemWish): Resource<FileSystemState> {
+  const { device, type, label, projectQuota = false } = wish;
+  const id = `file system ${device}`;
+  const change = (
+    verb: Change["verb"],
+    why: string,
+    ops: readonly Op[],
+    risk: Change["risk"] = "safe",
+  ): Change[] => [{ resource: id, verb, why, risk, do: ops, undo: [] }];
+  return {
+    id,
+    desired: { type, label, uuid: "", ambivalent: false, projectQuota },
+    observe: (look) => observeFileSystem(look, device),
+    diff(found) {
+      if (found === null) return change("create", `no device yet, wanted ${type}`, [make(wish, false)]);
+      if (found.type === null && !found.ambivalent) {
+        return change("create", `blank, wanted ${type}`, [make(wish, false)]);
+      }
+      const isRight = found.type === type && (found.label === label || wish.adopt === true);
+      if (!isRight || found.ambivalent) {
+        const wipe: Op = { run: { argv: ["wipefs", "-a", device] } };
+        const why = `${described(found)}, wanted ${type} labelled "${label}": its content would be lost`;
+        return change("replace", why, [wipe, make(wish, true)], "destructive");
+      }
+      if (!projectQuota || found.projectQuota) return [];
+      const tune = ["tune2fs", "-O", "project,quota", "-Q", "prjquota", device];
+      return change("update", "without project quotas", [{ run: { argv: tune } }], "disruptive");
+    },
+    prior: (found) => found,
+    revert: () => [],
+  };
+}
+
+function described(found: FileSystemState): string {
+  if (found.ambivalent) return "more than one signature";
+  return `${found.type}${found.label === "" ? " without a label" : ` labelled "${found.label}"`}`;
+}
+
+function make({ device, type, label, projectQuota }: FileSystemWish, force: boolean): Op {
+  // Few blocks are kept for root alone: nobody else writes there. 256 bytes hold times to the nanosecond.
+  const ext4 = ["mkfs.ext4", "-q", "-L", label, "-I", "256", "-m", "1"];
+  const quota = projectQuota ? ["-O", "quota,project", "-E", "quotatype=prjquota"] : [];
+  const argv = type === "ext4"
+    ? [...ext4, ...quota, ...(force ? ["-F"] : []), device]
+    : ["mkfs.xfs", "-q", "-L", label, ...(force ? ["-f"] : []), device];
+  return { run: { argv, timeoutMs: MKFS_MS } };
+}
+
+/** What blkid says of a device (always -p: without it a cache is asked, and written); null where there is none. */
+export async function observeFileSystem(look: Look, device: string): Promise<FileSystemState | null> {
+  if (await look.stat(device) === null) return null;
+  const { stdout, exit } = await look.query({
+    argv: ["blkid", "-p", "-o", "export", device],
+    okExit: [0, 2, 8],
+  });
+  const value = (key: string) => new RegExp(`^${key}=(.*)$`, "m").exec(stdout)?.[1] ?? "";
+  const type = value("TYPE") || value("PTTYPE") || null;
+  return {
+    type,
+    label: value("LABEL"),
+    uuid: value("UUID"),
+    ambivalent: exit === 8,
+    projectQuota: type !== "ext4" || / project\b/.test(await superblock(look, device)),
+  };
+}
+
+async function superblock(look: Look, device: string): Promise<string> {
+  const { stdout } = await look.query({ argv: ["dumpe2fs", "-h", device], okExit: [0, 1] });
+  return stdout;
+}
+
+/** Bytes of a device and of the file system on it; null where either cannot be told. */
+export interface SizeState {
+  readonly device: number;
+  readonly fileSystem: number;
+}
+
+/** What a file system may leave of its device: the last group of ext4 that is too small to be one (some 2.3 MB). */
+const SPARE_BYTES = 4 * 1024 * 1024;
+
+/** A mounted file system that fills its device: it grew with it. Nothing shrinks. Undo leaves it. */
+export function grownFileSystem(
+  device: string,
+  type: "ext4" | "xfs",
+  mount: string,
+): Resource<SizeState> {
+  const id = `size of file system ${device}`;
+  return {
+    id,
+    desired: { device: 0, fileSystem: 0 },
+    async observe(look) {
+      if (await look.stat(device) === null || (await observeFileSystem(look, device))?.type !== type) {
+        return null;
+      }
+      const { stdout } = await look.query({ argv: ["lsblk", "-d", "-n", "-b", "-o", "SIZE", device] });
+      return { device: Number(stdout.trim()), fileSystem: await fileSystemBytes(look, device, type, mount) };
+    },
+    diff(found) {
+      if (found === null || found.fileSystem === 0) return [];
+      if (found.device - found.fileSystem < SPARE_BYTES) return [];
+      const argv = type === "ext4" ? ["resize2fs", device] : ["xfs_growfs", mount];
+      const why = `${found.fileSystem} bytes on a device of ${found.device}`;
+      return [{
+        resource: id,
+        verb: "update",
+        why,
+        risk: "safe",
+        do: [{ run: { argv, timeoutMs: MKFS_MS } }],
+        undo: [],
+      }];
+    },
+    prior: (found) => found,
+    revert: () => [],
+  };
+}
+
+async function fileSystemBytes(look: Look, device: string, type: string, mount: string): Promise<number> {
+  if (type === "ext4") {
+    const text = await superblock(look, device);
+    const number = (key: string) => Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0);
+    return number("Block count") * number("Block size");
+  }
+  const { stdout } = await look.query({ argv: ["xfs_info", mount], okExit: [0, 1] });
+  const [, size = 0, blocks = 0] = /^data\s+=\s+bsize=(\d+)\s+blocks=(\d+)/m.exec(stdout) ?? [];
+  return Number(size) * Number(blocks);
+}
