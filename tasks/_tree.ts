@@ -19,6 +19,10 @@ export const tree: Tree = {
     summary: "Draw the vnodes, lans and links that are there now",
     load: () => import("./graph.ts"),
   },
+  "halt": {
+    summary: "Halt all vnodes for a shutdown; the next boot brings them back",
+    load: () => import("./halt.ts"),
+  },
   "host autostart": {
     summary: "Keep Docker from starting vnodes by itself",
     load: () => import("./host/autostart.ts"),
@@ -54,6 +58,10 @@ export const tree: Tree = {
   "host plan": {
     summary: "Tell what host up would change, and why",
     load: () => import("./host/plan.ts"),
+  },
+  "host rc": {
+    summary: "Have berth started at boot, and vnodes halted in order at shutdown",
+    load: () => import("./host/rc.ts"),
   },
   "host runtime": {
     summary: "Install the gate, the runtime that wires vnodes before they start",

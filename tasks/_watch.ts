@@ -11,6 +11,7 @@ import { createEnsure } from "../lib/resource/ensure.ts";
 import { createJournal } from "../lib/resource/journal.ts";
 import { startTimeOf } from "../lib/vnode/life.ts";
 import { engineCrashed } from "../lib/watch/engine_end.ts";
+import { createNotifier } from "../lib/watch/notify.ts";
 import { WATCH_LOCK, WATCH_STATE } from "../lib/watch/presence.ts";
 import { watch, type WatchState } from "../lib/watch/watch.ts";
 import { hostFacts } from "./host/_facts.ts";
@@ -34,10 +35,16 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
   const lock = await host.lock(WATCH_LOCK, { waitMs: 0 });
   const hands = () => createEnsure({ host, mode: "apply", journal: createJournal(host), log });
   const startTime = (await startTimeOf(host, pid)) ?? "";
-  const onState = (state: WatchState) =>
-    host.writeText(WATCH_STATE, JSON.stringify({ pid, startTime, ...state }, null, 2) + "\n", {
-      mode: 0o600,
-    });
+  const { resyncMs } = config.host.watch;
+  const notifier = createNotifier({ host, log, clock: systemClock, signal, env: process.env, resyncMs });
+  const onState = async (state: WatchState) => {
+    const text = JSON.stringify({ pid, startTime, ...state }, null, 2) + "\n";
+    // A full disk must not make systemd think that nobody lives here.
+    notifier.told(state);
+    await host.writeText(WATCH_STATE, text, { mode: 0o600 });
+  };
+  signal.addEventListener("abort", () => void notifier.stopping(), { once: true });
+  notifier.start();
   try {
     await watch({
       host,
@@ -46,7 +53,7 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
       clock: systemClock,
       signal,
       ensure: (resource) => hands().ensure(resource),
-      resyncMs: config.host.watch.resyncMs,
+      resyncMs,
       async engineTakesCalls() {
         // A client of its own: an engine that shuts down goes on serving the connections it has.
         const fresh = createDocker({ socket });

@@ -54,6 +54,43 @@ export async function loadHostConfig(
   return parseConfig(files, engineRoot === undefined ? {} : { engineRoot });
 }
 
+/** What a directory's configuration comes to without its faulty files. */
+export interface Usable {
+  readonly config: Config;
+  /** Why files of vnodes.d were left out; null where none was. */
+  readonly fault: BerthError | null;
+}
+
+/**
+ * Loads the configuration without the files of vnodes.d that are wrong, or that stand on such a file's lans: at boot
+ * a slip in one of them must not keep the others' vnodes down.
+ *
+ * @throws {BerthError} as `loadConfig`, for `host.yaml` only.
+ */
+export async function loadUsable(options: Pick<LoadOptions, "look" | "directory">): Promise<Usable> {
+  const { look, directory = "/etc/berth" } = options;
+  const left = new Set<string>();
+  const rest: LoadOptions["look"] = {
+    list: async (path) => (await look.list(path))?.filter((name) => !left.has(`${path}/${name}`)) ?? null,
+    readText: (path) => look.readText(path),
+  };
+  let fault: BerthError | null = null;
+  for (;;) {
+    try {
+      return { config: await loadConfig({ look: rest, directory }), fault };
+    } catch (error) {
+      if (!(error instanceof BerthError)) throw error;
+      const places = [error.object.replace(/^file /, ""), ...error.issues.map(({ place }) => place ?? "")];
+      const faulty = places.map((place) => place.replace(/:\d+$/, ""))
+        .filter((place) => place.startsWith(`${directory}/vnodes.d/`) && !left.has(place));
+      if (faulty.length === 0) return { config: await loadHostConfig(options), fault: fault ?? error };
+      for (const path of faulty) left.add(path);
+      // What is wrong without the first files may only follow from their absence.
+      fault ??= error;
+    }
+  }
+}
+
 /** The texts of those of these files that are there. */
 async function readAll(look: LoadOptions["look"], paths: readonly string[]): Promise<FileText[]> {
   const files: FileText[] = [];

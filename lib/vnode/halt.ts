@@ -47,6 +47,57 @@ export async function halt(
   }, fails);
 }
 
+/** How all vnodes are halted. */
+export interface HaltAllOptions {
+  /** Milliseconds for all of them together; towards its end nobody is given grace any more. */
+  readonly withinMs: number;
+  /** Seconds between the stop signal and the kill. @default {10, Docker's own} */
+  readonly graceSeconds?: number;
+  /** @default {() => Date.now()} */
+  readonly now?: () => number;
+}
+
+/** Docker's own grace where nobody asks for another (docker stop --time). */
+const GRACE_SECONDS = 10;
+/** Milliseconds that are kept for kills at the end of the time for all. */
+const KILL_MS = 10_000;
+
+/**
+ * Halts all vnodes that run, the one that started last first, several at a time. What is wanted of them stays: they
+ * come back with the next boot. No watch may run: it would take the stops for an operator's.
+ */
+export async function haltAll(ground: Ground, options: HaltAllOptions): Promise<Outcome[]> {
+  const now = options.now ?? Date.now;
+  const until = now() + options.withinMs;
+  const { docker, host } = ground;
+  const running = (await docker.listContainers({ label: LABEL_VNODE, all: true }))
+    .filter(({ state }) => state === "running" || state === "paused" || state === "restarting");
+  const seen = await forEach(
+    running,
+    async ({ id, labels }) => ({
+      name: labels[LABEL_VNODE]!,
+      id,
+      state: (await docker.inspectContainer(id))?.state,
+    }),
+    ({ id, labels }) => ({ name: labels[LABEL_VNODE]!, id, state: undefined }),
+  );
+  // ISO 8601 with as many digits as the engine likes: the order of text is the order of time.
+  const newestFirst = seen.sort((a, b) => (a.state?.startedAt ?? "") < (b.state?.startedAt ?? "") ? 1 : -1);
+  return await forEach(newestFirst, async ({ name, id, state }): Promise<Outcome> => {
+    ground.onStep?.({ resource: `vnode ${name}`, verb: "update", why: "running" });
+    if (ground.mode === "plan") return { vnode: name, changed: true, did: ["halt"] };
+    const leftMs = Math.max(0, until - now());
+    const seconds = Math.max(0, Math.floor((leftMs - KILL_MS) / 1000));
+    const graceSeconds = Math.min(options.graceSeconds ?? GRACE_SECONDS, seconds);
+    // A frozen process cannot heed a signal, and would take its whole grace.
+    if (state?.paused === true) await docker.killContainer(id, "KILL", { timeoutMs: KILL_MS });
+    else await docker.stopContainer(id, { graceSeconds, timeoutMs: Math.max(leftMs, KILL_MS) });
+    const record = await readRecord(host, name).catch(() => null);
+    await unwire(host, name, record === null ? {} : { control: record.spec.control });
+    return { vnode: name, changed: true, did: ["halted"] };
+  }, ({ name }, error) => fails(name, error));
+}
+
 /** Starts vnodes that were made before, from their records; no configuration is needed. */
 export async function boot(ground: Ground, names: readonly string[]): Promise<Outcome[]> {
   const records = await Promise.all(names.map((name) => knownRecord(ground, name)));

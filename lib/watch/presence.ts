@@ -2,6 +2,8 @@
 // file in which the watch says how it is. Used by boot and status.
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
+import { hasInit } from "../host/facts.ts";
+import { BOOT_UNIT, UNIT_FOLDER, WATCH_UNIT } from "../resource/rc/systemd_units.ts";
 import { RUN_DIRECTORY } from "../vnode/paths.ts";
 import type { WatchState } from "./watch.ts";
 import { startTimeOf } from "../vnode/life.ts";
@@ -33,20 +35,28 @@ export async function readWatch(look: Look): Promise<WatchPresence | null> {
 
 /** Milliseconds a started watch is given to take its lock and connect. */
 const START_MS = 20_000;
+/** Milliseconds for systemd to start its unit: its TimeoutStartSec, and somewhat more. */
+const UNIT_MS = 150_000;
+
+/** What became of the wish for a watch: one ran, one was started, or systemd starts it when the boot is over. */
+export type WatchStart = "running" | "started" | "follows";
 
 /**
- * Makes sure that a watch runs: starts one in a session of its own when none does. Does nothing otherwise.
+ * Makes sure that a watch runs: has systemd start its unit where there is one, else starts one in a session of its
+ * own. Does nothing when one runs.
  *
  * @param berth how berth is started: one path, or a runtime with its arguments.
- * @returns true when one was started.
  * @throws {BerthError} code `not-converged` when it does not come up, with the end of its log.
  */
 export async function ensureWatch(
   host: Host,
   berth: readonly string[],
   wait: (ms: number) => Promise<void>,
-): Promise<boolean> {
-  if ((await readWatch(host)) !== null) return false;
+): Promise<WatchStart> {
+  if ((await readWatch(host)) !== null) return "running";
+  if (await hasInit(host) === "systemd" && await host.stat(`${UNIT_FOLDER}/${WATCH_UNIT}`) !== null) {
+    return await startUnit(host);
+  }
   await host.exec({
     // The log is opened by the shell, since a detached process has no one left to read a pipe.
     argv: [
@@ -61,16 +71,36 @@ export async function ensureWatch(
     ],
   });
   for (let waited = 0; waited < START_MS; waited += 50) {
-    if ((await readWatch(host)) !== null) return true;
+    if ((await readWatch(host)) !== null) return "started";
     await wait(50);
   }
-  const log = (await host.readText(WATCH_LOG)) ?? "";
-  throw new BerthError({
+  throw notUp(`It did not come up within ${START_MS / 1000} s`, (await host.readText(WATCH_LOG)) ?? "");
+}
+
+/** Within the boot's own unit the watch's waits for its end: to wait for the watch there would be for ever. */
+async function startUnit(host: Host): Promise<WatchStart> {
+  const { stdout } = await host.query({
+    argv: ["systemctl", "show", "-p", "ActiveState", "--value", BOOT_UNIT],
+  });
+  if (stdout.trim() === "activating") return "follows";
+  // What made it fail before may be mended; its start limit must not stand in the way.
+  await host.exec({ argv: ["systemctl", "reset-failed", WATCH_UNIT], okExit: [0, 1, 5] });
+  try {
+    await host.exec({ argv: ["systemctl", "start", WATCH_UNIT], timeoutMs: UNIT_MS });
+    return "started";
+  } catch (error) {
+    if (!(error instanceof BerthError) || error.code !== "command-failed") throw error;
+    const argv = ["journalctl", "-u", WATCH_UNIT, "-n", "20", "--no-pager", "-o", "cat"];
+    const said = await host.exec({ argv, okExit: [0, 1] }).catch(() => null);
+    throw notUp("systemd could not start it", said?.stdout ?? "");
+  }
+}
+
+function notUp(how: string, log: string): BerthError {
+  return new BerthError({
     code: "not-converged",
     object: "watch",
-    message: `It did not come up within ${START_MS / 1000} s; its log ends: "${
-      log.trim().split("\n").slice(-3).join(" | ")
-    }"`,
+    message: `${how}; its log ends: "${log.trim().split("\n").slice(-3).join(" | ")}"`,
     next: "berth watch shows what it says",
   });
 }

@@ -4,11 +4,12 @@ import { BerthError, type Issue } from "../../lib/log/error.ts";
 import type { Change } from "../../lib/resource/types.ts";
 import { autostartStep } from "./autostart.ts";
 import { controlNetStep } from "./control_net.ts";
-import { daemonJsonStep } from "./daemon_json.ts";
+import { daemonJsonLaterStep, daemonJsonStep } from "./daemon_json.ts";
 import { firewallStep } from "./firewall.ts";
 import { kernelStep } from "./kernel.ts";
 import { packagesStep } from "./packages.ts";
 import { runtimeStep } from "./runtime.ts";
+import { rcStep } from "./rc.ts";
 import { planStep, runStep, type Step } from "./_step.ts";
 import { storageStep } from "./storage.ts";
 
@@ -22,6 +23,16 @@ export const STEPS: readonly Step[] = [
   firewallStep,
   controlNetStep,
   autostartStep,
+  rcStep,
+];
+
+/** What comes before the engine's start, and so starts no engine: of berth boot's stage "prepare". */
+export const STEPS_BEFORE_ENGINE: readonly Step[] = [
+  packagesStep,
+  kernelStep,
+  storageStep,
+  runtimeStep,
+  daemonJsonLaterStep,
 ];
 
 /** What became of one step. */
@@ -67,10 +78,13 @@ export async function eachStep(
 }
 
 /** Makes all steps so (or plans them, with --dry-run). */
-export async function applyAll(context: TaskContext<unknown>): Promise<Outcomes> {
+export async function applyAll(
+  context: TaskContext<unknown>,
+  steps: readonly Step[] = STEPS,
+): Promise<Outcomes> {
   // A faulty configuration fails the run, once, not each step.
   await context.config();
-  return await eachStep(STEPS, async (step) => {
+  return await eachStep(steps, async (step) => {
     const before = context.changes.length;
     await runStep(context, step);
     return context.changes.slice(before);

@@ -1,5 +1,6 @@
 // What the host tasks must know of the machine before they can say what they want of it. Only looks.
 import process from "node:process";
+import { hasInit } from "../../lib/host/facts.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { DAEMON_JSON } from "../../lib/resource/engine.ts";
 import { kernelModule } from "../../lib/resource/kinds/kernel_module.ts";
@@ -16,6 +17,8 @@ export interface HostFacts {
   readonly runc: string;
   /** How berth itself is started: one path, or a runtime with its arguments. */
   readonly berth: readonly string[];
+  /** The init system that runs. */
+  readonly init: "systemd" | "sysvinit" | null;
 }
 
 /** Programs that the host tasks ask about. */
@@ -25,11 +28,12 @@ const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "
 
 /** Reads the facts. */
 export async function hostFacts(look: Look): Promise<HostFacts> {
-  const [paths, modules, runc, meta] = await Promise.all([
+  const [paths, modules, runc, meta, init] = await Promise.all([
     Promise.all(PROGRAMS.map((program) => findProgram(look, program))),
     look.stat("/proc/modules"),
     defaultRuntime(look),
     kernelModule("nft_meta_bridge").observe(look),
+    hasInit(look),
   ]);
   return {
     programs: PROGRAMS.filter((_, index) => paths[index] !== null),
@@ -37,6 +41,7 @@ export async function hostFacts(look: Look): Promise<HostFacts> {
     bridgeMeta: meta !== null && meta.how !== "unavailable",
     runc: runc ?? paths[PROGRAMS.indexOf("runc")] ?? "/usr/sbin/runc",
     berth: berthCommand(),
+    init,
   };
 }
 

@@ -10,6 +10,7 @@ import { VNODES_DIRECTORY } from "../../lib/vnode/paths.ts";
 import { endWatch } from "../../lib/watch/presence.ts";
 import { STEPS } from "./_all.ts";
 import { hostFacts } from "./_facts.ts";
+import { removeRc } from "./rc.ts";
 
 /** Undoes all host tasks, newest change first. */
 export default task({
@@ -25,6 +26,8 @@ export default task({
     // The watch would put right at once what is given back.
     if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
     const undone = await context.undo(resources);
+    // An image may have brought it, of which the journal does not tell: else the next boot would undo this.
+    await removeRc(context, (await hostFacts(context.host)).init);
     context.output({ left: undone.unknown });
   },
 });

@@ -18,6 +18,7 @@ const FACTS: HostFacts = {
   bridgeMeta: false,
   runc: "/usr/sbin/runc",
   berth: ["/usr/bin/berth"],
+  init: null,
 };
 const ids = (resources: readonly { readonly id: string }[]) => resources.map(({ id }) => id);
 
@@ -29,7 +30,7 @@ test("a failed step stops those that need it, and no other", async () => {
       ? Promise.reject(new BerthError({ code: "docker", object: "engine docker", message: "No" }))
       : Promise.resolve([]);
   });
-  assert.equal(ran, ["packages", "kernel", "storage", "runtime", "daemon-json"]);
+  assert.equal(ran, ["packages", "kernel", "storage", "runtime", "daemon-json", "rc"]);
   assert.equal(
     outcomes.steps.filter(({ result }) => result === "skipped").map(({ step, why }) => `${step}: ${why}`),
     ["firewall: needs daemon-json", "control-net: needs daemon-json", "autostart: needs daemon-json"],

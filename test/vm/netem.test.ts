@@ -35,7 +35,7 @@ async function boot(what: string): Promise<{ changed: number; restored: number; 
   const began = Date.now();
   const said = await berth("boot");
   assert.is(said.exit, 0, `${said.stdout}\n${said.stderr}`);
-  assert.match(said.stdout, /Host ready, 2 of 2 vnodes as wanted, watch started/);
+  assert.match(said.stdout, /Host ready, 2 of 2 vnodes as wanted, watch (started|running)/);
   const counts = /^(\d+) changed, (\d+) restored/m.exec(said.stdout)!;
   tell(`berth boot, ${what}: ${counts[0]}, ${((Date.now() - began) / 1000).toFixed(1)} s`);
   return { changed: Number(counts[1]), restored: Number(counts[2]), output: said.stdout };

@@ -1,0 +1,65 @@
+// `berth halt`: what the machine's shutdown runs: all vnodes end in order before the engine does.
+import * as v from "valibot";
+import { task } from "../lib/cli/task.ts";
+import { BerthError } from "../lib/log/error.ts";
+import { haltAll } from "../lib/vnode/halt.ts";
+import { readShims } from "../lib/vnode/start.ts";
+import { endWatch } from "../lib/watch/presence.ts";
+import { groundOf, throwFailed } from "./vnode/_report.ts";
+
+/** Milliseconds for the engine to answer: at shutdown it may be gone already. */
+const ENGINE_MS = 10_000;
+
+/** Ends the watch, then halts all vnodes; what is wanted of them stays, so that the next boot brings them back. */
+export default task({
+  summary: "Halt all vnodes for a shutdown; the next boot brings them back",
+  description: `
+For the shutdown (berth-halt.service, or the stop of the init script). Ends the watch first, then halts the
+vnodes, the one that started last first. Unlike "berth vnode halt" it does not change what is wanted:
+"berth boot" brings back all that were up.
+
+Examples:
+  berth halt
+  berth halt --within 60 --grace 5
+`,
+  changes: true,
+  options: v.object({
+    within: v.optional(
+      v.pipe(v.number(), v.minValue(1), v.description("Seconds for all vnodes together")),
+      300,
+    ),
+    grace: v.optional(
+      v.pipe(v.number(), v.minValue(0), v.description("Seconds between the stop signal and the kill [10]")),
+    ),
+  }),
+  async run(context) {
+    const { within, grace } = context.options;
+    const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+    if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
+    const ground = await groundOf(context, "berth halt");
+    const outcomes = await answers()
+      ? await haltAll(ground, { withinMs: within * 1000, graceSeconds: grace })
+      : [];
+    throwFailed(outcomes);
+    const count = `${outcomes.length} vnode${outcomes.length === 1 ? "" : "s"}`;
+    context.output(
+      { vnodes: outcomes.map(({ vnode, did }) => ({ vnode, did })) },
+      outcomes.length === 0
+        ? "No vnode runs"
+        : `${count} ${context.mode === "plan" ? "would be " : ""}halted`,
+    );
+
+    /** False where no engine runs and none has left anything running. */
+    async function answers(): Promise<boolean> {
+      if (await ground.docker.ping({ timeoutMs: ENGINE_MS })) return true;
+      const left = (await readShims(context.host)).size;
+      if (left === 0) return false;
+      throw new BerthError({
+        code: "docker",
+        object: "engine docker",
+        message: `It does not answer, and ${left} containers run`,
+        next: "Start the engine, then run this again: berth host up",
+      });
+    }
+  },
+});

@@ -1,0 +1,155 @@
+// deadline: 240s
+// `berth boot` and `berth halt` as an rc script calls them: in stages, twice at once, with a faulty file, with a step
+// that fails, and what of that a halt leaves to the next boot. The order of things on whole machines: test/vm.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { openSandbox } from "./harness.ts";
+
+const NAMES = ["left", "right"] as const;
+const LANS = { wire: { subnet: "10.1.0.0/24" } };
+const vnode = (address: string, command: readonly string[]) => ({
+  image: "box",
+  command,
+  links: [{ lan: "wire", address }],
+});
+const PAIR = {
+  lans: LANS,
+  vnodes: {
+    left: vnode("10.1.0.1", ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"]),
+    // Its first process ignores what it has no handler for, as process 1 of a namespace does.
+    right: vnode("10.1.0.2", ["sleep", "100000"]),
+  },
+};
+
+const box = await openSandbox({ engine: "20.10", berth: true });
+const berth = (...args: string[]) => box.run(["berth", ...args], { timeoutMs: 120_000 });
+const states = async () =>
+  (await box.sh(`docker ps -a --filter label=berth.vnode --format '{{.Names}} {{.State}}' | sort`)).trim();
+const wanted = async (name: string) =>
+  JSON.parse(await box.read(`/var/lib/berth/vnodes/${name}/record.json`)).wanted.state as string;
+const startedAt = async () =>
+  (await box.sh(`docker inspect -f '{{.State.StartedAt}}' ${NAMES.join(" ")}`)).trim();
+
+test("the stage before the engine writes its configuration and starts nothing", async () => {
+  const said = await berth("boot", "--stage", "prepare");
+  assert.is(said.exit, 0, said.stdout + said.stderr);
+  assert.match(said.stdout, /Host ready before the engine's start/);
+  assert.is((await box.run(["pgrep", "-x", "dockerd"])).exit, 1);
+  assert.is(JSON.parse(await box.read("/etc/docker/daemon.json")).bip, "192.168.254.1/24");
+  const again = JSON.parse((await berth("boot", "--stage", "prepare", "--json")).stdout);
+  assert.equal(again.changes, []);
+});
+
+test("the stage after it starts the engine, and says that nothing starts berth where no init system runs", async () => {
+  const said = await berth("boot", "--stage", "boot");
+  assert.is(said.exit, 0, said.stdout + said.stderr);
+  assert.match(said.stdout, /Host ready, 0 of 0 vnodes as wanted, watch started/);
+  assert.match((await berth("host", "rc")).stdout, /No init system runs here/);
+  await box.loadImage();
+  await box.write("/etc/berth/vnodes.d/pair.yaml", JSON.stringify(PAIR));
+});
+
+test("of two boots at once one does the work, and the other finds nothing to do", async () => {
+  const both = await Promise.all([berth("boot", "--json"), berth("boot", "--json")]);
+  for (const said of both) assert.is(said.exit, 0, said.stdout + said.stderr);
+  const counts = both.map(({ stdout }) => JSON.parse(stdout).changes.length as number);
+  assert.is(Math.min(...counts), 0, both.map(({ stdout }) => stdout).join("\n"));
+  assert.ok(Math.max(...counts) > 0);
+  assert.match(both.map(({ stderr }) => stderr).join(""), /Another berth boot is at work/);
+  assert.is(await states(), "left running\nright running");
+});
+
+test("halt ends the watch and all vnodes, and wants them as before; boot restores them", async () => {
+  await box.sh("docker pause left");
+  const began = Date.now();
+  const said = await berth("halt", "--grace", "3");
+  const ms = Date.now() - began;
+  assert.is(said.exit, 0, said.stdout + said.stderr);
+  assert.match(said.stdout, /2 vnodes halted/);
+  assert.is(await states(), "left exited\nright exited");
+  for (const name of NAMES) assert.is(await wanted(name), "up");
+  assert.match((await berth("status")).stdout, /No watch runs/);
+  assert.is((await box.sh("ip -o link | grep -c bve- || true")).trim(), "0");
+  assert.ok(ms >= 3000, "the one that does not heed SIGTERM had its grace");
+  assert.match((await berth("halt")).stdout, /No vnode runs/);
+
+  const back = await berth("boot", "--json");
+  assert.is(back.exit, 0, back.stdout + back.stderr);
+  const { changes } = JSON.parse(back.stdout) as { changes: { resource: string; verb: string }[] };
+  assert.equal(changes.filter(({ resource }) => /^vnode /.test(resource)).map(({ verb }) => verb), [
+    "restore",
+    "restore",
+  ]);
+  assert.is(await states(), "left running\nright running");
+});
+
+test("a faulty file keeps neither the other files' vnodes down nor those that were made before", async () => {
+  assert.is((await berth("halt", "--grace", "0")).exit, 0);
+  await box.write("/etc/berth/vnodes.d/pair.yaml", "vnodes: {left: {image: 7}}\n");
+  const good = {
+    lans: { other: { subnet: "10.3.0.0/24" } },
+    vnodes: { good: { ...PAIR.vnodes.left, links: [] } },
+  };
+  await box.write("/etc/berth/vnodes.d/zz-good.yaml", JSON.stringify(good));
+  const said = await berth("boot");
+  assert.is(said.exit, 3, said.stdout + said.stderr);
+  assert.match(said.stderr, /3 of 3 vnodes as wanted, watch started/);
+  assert.match(said.stderr, /pair\.yaml:1/);
+  assert.is(await states(), "good running\nleft running\nright running");
+  await box.write("/etc/berth/vnodes.d/pair.yaml", JSON.stringify(PAIR));
+});
+
+test("a step that fails stops neither the vnodes that do without it nor the watch", async () => {
+  assert.is((await berth("halt", "--grace", "0")).exit, 0);
+  await box.write("/etc/berth/host.yaml", "kernel: {sysctls: {net.ipv4.ip_forward: maybe}}\n");
+  // What does not come about: a value that the kernel refuses.
+  const said = await berth("boot");
+  assert.is(said.exit, 10, said.stdout + said.stderr);
+  assert.match(said.stderr, /Host not ready \(kernel failed, control-net skipped\), 0 of 3 vnodes/);
+  assert.match(said.stderr, /Not brought up: host control-net did not succeed/);
+  assert.not.match((await berth("status")).stdout, /No watch runs/);
+  await box.run(["rm", "/etc/berth/host.yaml"]);
+});
+
+test("the init script of machines without systemd calls them, from / and with a clean environment", async () => {
+  assert.is((await berth("halt", "--grace", "0")).exit, 0);
+  const hostile = "/tmp/hostile";
+  await box.write(`${hostile}/bunfig.toml`, 'preload = ["./evil.ts"]\n');
+  await box.write(`${hostile}/evil.ts`, 'require("fs").writeFileSync("/tmp/evil", "ran");\n');
+  // Only for the length of a listing: which init system lies there is read off its files.
+  const inside = (command: string) =>
+    box.run([
+      "bash",
+      "-c",
+      `cd ${hostile}; export BUN_OPTIONS=--preload=${hostile}/evil.ts NODE_OPTIONS=x; ${command}`,
+    ], {
+      timeoutMs: 120_000,
+    });
+  await box.sh(`rm -f /sbin/init; mkdir -p /etc/init.d; touch /etc/inittab; [ -e /usr/sbin/update-rc.d ]`);
+  const installed = await berth("host", "rc", "--image");
+  assert.is(installed.exit, 0, installed.stdout + installed.stderr);
+  assert.match(installed.stdout, /Installed for sysvinit/);
+  for (const script of ["berth-prepare", "berth"]) {
+    assert.is((await box.run(["sh", "-n", `/etc/init.d/${script}`])).exit, 0);
+    assert.match(await box.sh(`ls /etc/rc2.d`), new RegExp(`^S\\d\\d${script}$`, "m"));
+  }
+  const status = () => inside("/etc/init.d/berth status");
+  assert.is((await status()).exit, 3);
+  const started = await inside("/etc/init.d/berth start");
+  assert.is(started.exit, 0, started.stdout + started.stderr);
+  assert.is((await status()).exit, 0);
+  const lives = await startedAt();
+  assert.is((await inside("/etc/init.d/berth start")).exit, 0);
+  assert.is(await startedAt(), lives, "a second start starts nothing anew");
+  assert.is((await inside("/etc/init.d/berth stop")).exit, 0);
+  assert.is((await status()).exit, 3);
+  assert.is((await inside("/etc/init.d/berth sing")).exit, 2);
+  assert.is((await box.run(["test", "-e", "/tmp/evil"])).exit, 1);
+
+  const removed = await berth("host", "rc", "--remove");
+  assert.is(removed.exit, 0, removed.stdout + removed.stderr);
+  assert.is((await box.sh("ls /etc/init.d /etc/rc?.d | grep berth || true")).trim(), "");
+});
+
+test.after(() => box.close());
+test.run();
