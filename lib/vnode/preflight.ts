@@ -7,7 +7,7 @@ import type { Host, Look } from "../host/types.ts";
 import { BerthError, type Issue } from "../log/error.ts";
 import { CONTROL_TABLE } from "../resource/firewall.ts";
 import { RUNTIME } from "./container.ts";
-import { CONTROL_NETWORK } from "./names.ts";
+import { bridgeName, CONTROL_NETWORK } from "./names.ts";
 
 /**
  * Asks the kernel for netem in a network namespace that is gone with the asking; it loads the module where
@@ -54,6 +54,50 @@ async function hostIssues(look: Look, docker: Docker): Promise<Issue[]> {
   return issues;
 }
 
+/** The bridges whose frames go through iptables that drop what they do not know, with the setting that does it. */
+export async function filteredBridges(
+  look: Look,
+  lans: readonly string[],
+): Promise<readonly { readonly lan: string; readonly bridge: string; readonly setting: string }[]> {
+  const settings = await Promise.all(lans.map(async (lan) => {
+    const bridge = bridgeName(lan);
+    // The two are OR-ed: a bridge's own 0 does not undo the global 1.
+    const paths = [
+      `/proc/sys/${GLOBAL.replaceAll(".", "/")}`,
+      `/sys/class/net/${bridge}/bridge/nf_call_iptables`,
+    ];
+    const [all, own] = await Promise.all(paths.map((path) => look.readText(path)));
+    const setting = all?.trim() === "1" ? GLOBAL : own?.trim() === "1" ? paths[1]! : null;
+    return setting === null ? [] : [{ lan, bridge, setting }];
+  }));
+  const found = settings.flat();
+  if (found.length === 0) return [];
+  const saved = await look.query({ argv: ["iptables-save", "-t", "filter"], okExit: [0, 1, 2] })
+    .catch((error: unknown) => {
+      if (error instanceof BerthError && error.code === "missing") return null; // then nobody has set rules with it
+      throw error;
+    });
+  if (saved === null) return [];
+  const { exit, stdout } = saved;
+  // Whoever has accepted what is bridged knows what he does.
+  const isAccepted = /^-A \S+ .*(--physdev-is-bridged|-i bbr-).* -j ACCEPT$/m.test(stdout);
+  return exit === 0 && /^:FORWARD DROP/m.test(stdout) && !isAccepted ? found : [];
+}
+
+const GLOBAL = "net.bridge.bridge-nf-call-iptables";
+
+async function filterIssues(look: Look, specs: readonly VnodeSpec[]): Promise<Issue[]> {
+  const lans = [...new Set(specs.flatMap((spec) => spec.links.map(({ lan }) => lan)))];
+  return (await filteredBridges(look, lans)).map(({ lan, bridge, setting }) => ({
+    place: `bridge ${bridge}`,
+    message: `Frames of lan "${lan}" go through iptables, which drop what they forward`,
+    found: `${setting} = 1, and FORWARD's policy DROP`,
+    wanted: "0, or a rule that accepts what is bridged",
+    next: `sysctl -w ${GLOBAL}=0, or iptables -I DOCKER-USER -m physdev --physdev-is-bridged -j ACCEPT, or ` +
+      "engine.iptables: false in host.yaml",
+  }));
+}
+
 /**
  * Checks the ground that vnodes stand on.
  *
@@ -65,7 +109,7 @@ export async function preflight(
   specs: readonly VnodeSpec[],
   mode: "apply" | "plan",
 ): Promise<void> {
-  const issues = await hostIssues(host, docker);
+  const issues = [...await hostIssues(host, docker), ...await filterIssues(host, specs)];
   const delayed = specs.flatMap((spec) =>
     spec.links.filter((link) => needsNetem(link.egress) || needsNetem(link.ingress))
       .map((link) => ({ spec, link }))

@@ -78,4 +78,28 @@ test("a kernel that loads no modules is asked for none, and is done after one ru
   assert.equal(await plan(host), []);
 });
 
+test("bounds are raised or lowered where they must be, and left alone where they are wide enough or fixed", async () => {
+  const host = createFakeHost({
+    sysctls: {
+      "net.ipv4.ip_forward": "1",
+      "net.core.rmem_max": "1048576",
+      "net.core.wmem_max": "4194304",
+      "net.netfilter.nf_conntrack_max": "65536",
+      "net.netfilter.nf_conntrack_buckets": "1024",
+      "net.netfilter.nf_conntrack_generic_timeout": "600",
+      "net.netfilter.nf_conntrack_tcp_timeout_established": "7200",
+    },
+  });
+  const buckets = "/proc/sys/net/netfilter/nf_conntrack_buckets";
+  host.machine.files.set(buckets, { text: "1024\n", mode: 0o444 });
+  const planned = (await plan(host)).filter(({ resource }) => /^sysctl net\.(core|netfilter)/.test(resource));
+  assert.equal(planned.map(({ resource, why }) => `${resource.split("_").at(-1)}: ${why}`), [
+    'max: "65536", wanted at least "131071"',
+    'timeout: "600", wanted at most "120"',
+  ]);
+  const made = ids(await up(host)).filter((id) => /^sysctl net\.(core|netfilter)/.test(id));
+  assert.equal(made, ids(planned));
+  assert.equal(await plan(host), []);
+});
+
 test.run();

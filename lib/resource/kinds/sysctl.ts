@@ -8,6 +8,8 @@ export interface SysctlState {
   readonly value: string | null;
   /** The id of the thing it comes with, where that is not there yet either. */
   readonly comes?: string;
+  /** Only shown in this network namespace: the machine's own decides. */
+  readonly fixed?: boolean;
 }
 
 /** What it was before us, and what our runs have set: anything else found later is others' edit. */
@@ -22,6 +24,8 @@ export interface SysctlOptions {
   readonly optional?: boolean;
   /** What brings the parameter (a module, a device): as long as that is to be made, a missing parameter will come. */
   readonly comesWith?: AnyResource;
+  /** The value is a bound: a number that is larger already (`least`), or smaller (`most`), stays as it is. */
+  readonly bound?: "least" | "most";
 }
 
 /**
@@ -43,18 +47,22 @@ export function sysctl(
     volatile: true,
     async observe(look) {
       const text = await look.readText(`/proc/sys/${path}`);
-      if (text !== null) return { value: oneSpace(text) };
+      if (text !== null) {
+        const mode = (await look.stat(`/proc/sys/${path}`))?.mode ?? 0o644;
+        return { value: oneSpace(text), ...((mode & 0o200) === 0 ? { fixed: true } : {}) };
+      }
       const { comesWith } = options;
       const isComing = comesWith !== undefined && comesWith.diff(await comesWith.observe(look)).length > 0;
       return isComing ? { value: null, comes: comesWith.id } : null;
     },
     diff(found) {
-      if (found?.value === wanted || (found === null && options.optional)) return [];
+      if (found?.value === wanted || (options.optional && (found === null || found.fixed))) return [];
+      if (isWithin(found?.value ?? null, wanted, options.bound)) return [];
       const why = found === null
         ? "missing: this kernel has no such parameter"
         : found.value === null
         ? `comes with ${found.comes}, wanted "${wanted}"`
-        : `"${found.value}", wanted "${wanted}"`;
+        : `"${found.value}", wanted ${options.bound === undefined ? "" : `at ${options.bound} `}"${wanted}"`;
       const undo = found === null || found.value === null ? [] : [set(found.value)];
       return [{ resource: id, verb: "update", why, risk: "safe", do: [set(wanted)], undo }];
     },
@@ -75,6 +83,11 @@ export function sysctl(
       }];
     },
   };
+}
+
+function isWithin(found: string | null, wanted: string, bound?: "least" | "most"): boolean {
+  if (found === null || bound === undefined) return false;
+  return bound === "least" ? Number(found) >= Number(wanted) : Number(found) <= Number(wanted);
 }
 
 function oneSpace(text: string): string {
