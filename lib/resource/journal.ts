@@ -48,6 +48,32 @@ export interface Journal {
   undone(id: string): Promise<void>;
 }
 
+/** Bytes from which on a journal is looked at for lines that say nothing any more. */
+const COMPACTED_FROM = 64 * 1024;
+
+/**
+ * The same state in as few lines: of what was given back nothing, of the rest the first prior and later ones that
+ * differ from it. Pure; a torn last line goes.
+ */
+export function compacted(text: string): string {
+  const begins = new Map<string, Begin[]>();
+  for (const line of text.split("\n").map(parseLine)) {
+    if (line === null || "done" in line) continue;
+    if ("undone" in line) begins.delete(line.undone);
+    else {
+      const known = begins.get(line.begin);
+      if (known === undefined) begins.set(line.begin, [line]);
+      else if (line.volatile && known[0]!.bootId !== line.bootId) known.splice(0, known.length, line);
+      else if (!known.some(({ prior }) => JSON.stringify(prior) === JSON.stringify(line.prior))) {
+        known.push(line);
+      }
+    }
+  }
+  const state = journalState(text);
+  return [...begins].flatMap(([id, lines]) => state.get(id)!.interrupted ? lines : [...lines, { done: id }])
+    .map((line) => `${JSON.stringify(line)}\n`).join("");
+}
+
 /** What a journal is made of. */
 export interface JournalOptions {
   /** @default {JOURNAL_PATH} */
@@ -92,6 +118,19 @@ export function createJournal(host: Host, options: JournalOptions = {}): Journal
       torn: text !== null && text !== "" && !text.endsWith("\n"),
     }));
 
+  /**
+   * Called under the host's lock, and reads anew: what another berth has appended since must not be lost. The rename of
+   * an atomic write leaves the one or the other, and both say the same.
+   */
+  async function compactLong(): Promise<void> {
+    if (((await host.stat(path))?.size ?? 0) < COMPACTED_FROM) return;
+    const text = await host.readText(path) ?? "";
+    const short = compacted(text);
+    if (short.length > text.length / 2) return;
+    await host.writeText(path, short, { mode: 0o600 });
+    (await known()).torn = false;
+  }
+
   async function append(lines: readonly Line[]): Promise<void> {
     if (lines.length === 0) return;
     const journal = await known();
@@ -109,6 +148,7 @@ export function createJournal(host: Host, options: JournalOptions = {}): Journal
       return (await known()).state;
     },
     async begin(things) {
+      await compactLong();
       const boot = await bootId(host);
       const time = now().toISOString();
       await append(things.map(({ id, ...rest }) => ({ begin: id, bootId: boot, time, ...rest })));
