@@ -67,7 +67,7 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
       async mendGround() {
         const facts = await hostFacts(host);
         for (const stage of [...firewallStep.stages, ...controlNetStep.stages]) {
-          const ensured = await hands().ensureAll(stage(config, facts));
+          const ensured = await hands().ensureAll(await stage(config, facts, host));
           for (const { changes } of ensured) {
             for (const change of changes) log.info("Mended", { resource: change.resource, why: change.why });
           }

@@ -7,8 +7,12 @@ import { type AnyResource, differences } from "../../lib/resource/ensure.ts";
 import type { Change } from "../../lib/resource/types.ts";
 import { type HostFacts, hostFacts } from "./_facts.ts";
 
-/** The resources of one stage. Pure. */
-export type Stage = (config: Config, facts: HostFacts) => readonly AnyResource[];
+/** The resources of one stage. Changes nothing; most are pure. */
+export type Stage = (
+  config: Config,
+  facts: HostFacts,
+  look: Look,
+) => readonly AnyResource[] | Promise<readonly AnyResource[]>;
 
 /** One host task. */
 export interface Step {
@@ -29,7 +33,9 @@ export async function runStep(context: TaskContext<unknown>, step: Step): Promis
   const config = await context.config();
   await step.check?.(context.host, config);
   for (const stage of step.stages) {
-    const make = async () => void await context.ensureAll(stage(config, await hostFacts(context.host)));
+    const make = async () => {
+      await context.ensureAll(await stage(config, await hostFacts(context.host), context.host));
+    };
     try {
       await make();
     } catch (error) {
@@ -45,5 +51,15 @@ export async function planStep(context: TaskContext<unknown>, step: Step): Promi
   const config = await context.config();
   await step.check?.(context.host, config);
   const facts = await hostFacts(context.host);
-  return await differences(context.host, step.stages.flatMap((stage) => stage(config, facts)));
+  return await differences(context.host, await resourcesOf(step, config, facts, context.host));
+}
+
+/** The resources of all stages of a step, as they are known now. */
+export async function resourcesOf(
+  step: Step,
+  config: Config,
+  facts: HostFacts,
+  look: Look,
+): Promise<readonly AnyResource[]> {
+  return (await Promise.all(step.stages.map((stage) => stage(config, facts, look)))).flat();
 }

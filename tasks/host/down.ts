@@ -10,6 +10,7 @@ import { VNODES_DIRECTORY } from "../../lib/vnode/paths.ts";
 import { endWatch } from "../../lib/watch/presence.ts";
 import { STEPS } from "./_all.ts";
 import { hostFacts } from "./_facts.ts";
+import { resourcesOf } from "./_step.ts";
 import { removeRc } from "./rc.ts";
 
 /** Undoes all host tasks, newest change first. */
@@ -38,10 +39,10 @@ const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, 
 async function allResources(context: TaskContext<unknown>): Promise<readonly AnyResource[]> {
   const config = await context.config();
   const facts = await hostFacts(context.host);
-  const all = STEPS.flatMap((step) => {
-    const resources = step.stages.flatMap((stage) => stage(config, facts));
+  const all = (await Promise.all(STEPS.map(async (step) => {
+    const resources = await resourcesOf(step, config, facts, context.host);
     return step.name === "storage" ? resources.map(kept) : resources;
-  });
+  }))).flat();
   // What was installed is missing no longer, so the step would name it no more.
   const installed = [...(await readJournal(context.host)).keys()].filter((id) => id.startsWith("packages "));
   return [

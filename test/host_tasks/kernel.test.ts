@@ -36,7 +36,9 @@ async function plan(host: FakeHost): Promise<readonly Change[]> {
 
 async function up(host: FakeHost): Promise<readonly Change[]> {
   const engine = createEnsure({ host, mode: "apply", journal: null });
-  for (const stage of kernelStep.stages) await engine.ensureAll(stage(CONFIG, await hostFacts(host)));
+  for (const stage of kernelStep.stages) {
+    await engine.ensureAll(await stage(CONFIG, await hostFacts(host), host));
+  }
   return engine.changes;
 }
 

@@ -16,8 +16,8 @@ export interface BridgeState {
 export interface BridgeOptions {
   /** Our mark on it: "berth lan left-right". Starts with "berth". */
   readonly alias: string;
-  /** @default {1500} */
-  readonly mtu?: number;
+  /** null: whatever it is, for it follows a port's. @default {1500} */
+  readonly mtu?: number | null;
   /** The name alone tells that it is ours (a hashed one): one without alias is a crash's, not a stranger's. */
   readonly named?: boolean;
   /**
@@ -43,12 +43,19 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
   if (!/^[A-Za-z0-9_.-]{1,15}$/.test(name) || !/^berth[^"\n\\]*$/.test(options.alias)) {
     throw new TypeError(`Not a name and mark of a bridge: ${JSON.stringify([name, options.alias])}`);
   }
-  const desired: BridgeState = { kind: "bridge", alias: options.alias, mtu: options.mtu ?? 1500, up: true };
+  const desired: BridgeState = {
+    kind: "bridge",
+    alias: options.alias,
+    mtu: options.mtu === undefined ? 1500 : options.mtu ?? 0,
+    up: true,
+  };
   const isOurs = (found: BridgeState) =>
     found.kind === "bridge" &&
     (found.alias.startsWith("berth") || (options.named === true && found.alias === ""));
   const set = (to: BridgeState) =>
-    `link set dev ${name} alias "${to.alias}" mtu ${to.mtu} ${to.up ? "up" : "down"}`;
+    `link set dev ${name} alias "${to.alias}" ${options.mtu === null ? "" : `mtu ${to.mtu} `}${
+      to.up ? "up" : "down"
+    }`;
   const remove: Op = { run: ipBatch([`link del dev ${name}`], { okExit: [0, 1] }) };
   const create: Op = {
     run: ipBatch([
@@ -70,7 +77,7 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
         return [{ ...change, verb: "create", why: "missing", do: [create], undo: [remove] }];
       }
       if (!isOurs(found)) throw foreign(id, name, found);
-      const why = differenceOf(found, desired);
+      const why = differenceOf(found, options.mtu === null ? { ...desired, mtu: found.mtu } : desired);
       if (why === null) return [];
       const back: Op = { run: ipBatch([set(found)]) };
       const update: Change = {
