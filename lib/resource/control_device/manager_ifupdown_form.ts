@@ -56,7 +56,7 @@ fi
 for link in "$device" "$bridge"; do
   grep -qsx "$link=.*" ${IFSTATE} || { echo "$link=$link" >>${IFSTATE} && echo "$link" >"${IFSTATE}.$link"; }
 done
-ip addr add "$alias" dev "$bridge" 2>/dev/null || :`;
+ip addr add "$alias" dev "$bridge" label "$bridge:b" 2>/dev/null || :`;
 
 /** Back to the device $1 from the bridge $2, by ifupdown and its files as they are now. */
 const GIVE_BACK = `${END_CLIENTS}

@@ -150,7 +150,8 @@ function bridgeLines({ device, bridge, mac, mtu, alias }: InterfacesForm): strin
     `    pre-up ip link set dev ${device} up`,
     `    pre-up ip link set dev ${device} master ${bridge}`,
     `    pre-up ip link set dev ${bridge} up`,
-    `    up ip addr add ${alias} dev ${bridge} 2>/dev/null || true`,
+    // A label of its own: dhclient's script takes away all addresses that have the link's name as label.
+    `    up ip addr add ${alias} dev ${bridge} label ${bridge}:b 2>/dev/null || true`,
   ];
 }
 
