@@ -1,4 +1,4 @@
-// deadline: 420s
+// deadline: 900s
 // kill -9 of the watch, of the engine, of both, at random moments while vnodes are being restarted: afterwards
 // everything is as wanted, and nothing that is not berth's was touched. Seeds are in the messages.
 import { test } from "uvu";
@@ -26,6 +26,8 @@ const VNODES: WantedVnodes = {
   idle: links("10.1.0.4"),
 };
 const ROUNDS = process.env.BERTH_LONG ? 40 : 4;
+/** Longer than the longest thing that may stand in the way: an inspect of a container that its start blocks (40 s). */
+const SETTLED_MS = 90_000;
 
 /** Things that look like berth's and are not, of every kind. */
 const FOREIGN = `
@@ -145,17 +147,23 @@ async function chaos(engine: Engine, liveRestore: boolean, seed: number): Promis
         `everything as wanted on ${engine}, live-restore ${liveRestore}, seed ${seed}: ${told.join(", ")}`,
         VNODES,
         { left: any, right: any, calm: "up", idle: "halted" },
-        30_000,
+        SETTLED_MS,
       );
       await box.until("no leftovers", async (seen) => {
         const left = await leftovers(box);
         seen(left);
         return left === "";
-      });
+      }, { deadlineMs: SETTLED_MS });
       assert.equal(changed(before, await foreign(box, liveRestore)), [], told.join(", "));
       if (!liveRestore) await box.sh("docker start stranger >/dev/null");
       await box.sh("berth vnode boot left right >/dev/null");
-      await settled(box, "all up again", VNODES, { left: "up", right: "up", calm: "up", idle: "halted" });
+      await settled(
+        box,
+        "all up again",
+        VNODES,
+        { left: "up", right: "up", calm: "up", idle: "halted" },
+        SETTLED_MS,
+      );
     }
   } catch (error) {
     process.stdout.write(
