@@ -83,7 +83,11 @@ export function createSession(parts: {
       mode: settings.mode,
       journal: createJournal(host()),
       onChange: parts.onChange,
-      consent: async ({ resource }) => (await config()).host.consent.objects.includes(resource),
+      consent: async ({ resource }) => {
+        const { objects, wipe } = (await config()).host.consent;
+        // What is on the disk was compared with the consent when it was looked at.
+        return objects.includes(resource) || wipe.some(({ disk }) => resource === `disk ${disk}`);
+      },
       signal,
     })
   );
@@ -127,7 +131,7 @@ export function createSession(parts: {
       counted(ensured);
       return ensured;
     },
-    undo: (resources) => ensurer().undo(resources),
+    undo: (resources, stays) => ensurer().undo(resources, stays),
     config,
     docker,
     progress: (text) => progress.set(text),

@@ -1,14 +1,227 @@
-// From configuration and facts to what is to be done about storage. Pure; look.ts has looked.
+// From configuration and facts to what is to be done about storage. Pure; look.ts has looked, disks.ts judges, sizes.ts
+// computes. Here it is decided which layout holds, and on what.
+import type { Layout } from "../../config/types_storage.ts";
 import type { HostConfig } from "../../config/types.ts";
-import type { StorageChoice, StorageFacts } from "./types.ts";
+import { BerthError } from "../../log/error.ts";
+import { diskError, diskIssue } from "./consent.ts";
+import { foundDisks, type Verdict, verdicts } from "./disks.ts";
+import { notOurs } from "./group.ts";
+import { lvmChoice } from "./lvm.ts";
 import { plainChoice } from "./plain.ts";
+import { namedDisks } from "./named.ts";
+import {
+  GROUP,
+  type GroupFacts,
+  LAYOUT_TAG,
+  STORAGE_RECORD,
+  type StorageChoice,
+  type StorageFacts,
+  TAG,
+} from "./types.ts";
+
+/** The first engine without the devicemapper driver (moby 25.0, its release notes). */
+const NO_DEVICEMAPPER = 25;
 
 /**
- * Chooses layout, disks and sizes, and makes the resources of them.
+ * Chooses layout, disks and sizes, and makes the resources of them. An explicit layout that cannot be had is an
+ * error, never a reason to take another.
  *
  * @throws {BerthError} code `refused` (not blank, not ours, not what is recorded), `missing` (device-mapper, disk,
  * volume group or room), `config` (sizes that cannot be had).
  */
-export function chooseStorage(_host: HostConfig, _facts: StorageFacts): StorageChoice {
-  return plainChoice([]);
+export function chooseStorage(host: HostConfig, facts: StorageFacts): StorageChoice {
+  const { layout: asked } = host.storage;
+  const { record } = facts;
+  if (asked === "devicemapper" && facts.engine !== null && facts.engine >= NO_DEVICEMAPPER) {
+    throw noDriver(facts.engine);
+  }
+  if (record !== null && record.layout !== "plain") {
+    sticks(asked, record.layout, `"${STORAGE_RECORD}"`);
+    return lvmChoice(host, facts, {
+      layout: record.layout,
+      by: "recorded",
+      group: recordedGroup(facts),
+      disks: host.storage.disks === undefined ? [] : namedDisks(host, facts),
+    });
+  }
+  const group = facts.groups.filter(({ name }) => name === GROUP);
+  if (group.length > 1) throw twoGroups();
+  if (asked === "plain") {
+    if (group[0]?.tags.includes(TAG)) sticks(asked, toldLayout(group[0], facts), `volume group "${GROUP}"`);
+    return plainChoice([], "configured");
+  }
+  if (record !== null && asked === undefined) return plainChoice(later(host, facts), "recorded");
+  if (!facts.deviceMapper) {
+    if (asked === undefined) return plainChoice(["This kernel has no device-mapper: no disk was looked at"]);
+    throw noDeviceMapper(asked);
+  }
+  if (group[0] !== undefined) return onGroup(host, facts, group[0]);
+  return onDisks(host, facts);
+}
+
+/** A group of that name is there and no record: a re-imaged system disk, a run that died, or somebody else's. */
+function onGroup(host: HostConfig, facts: StorageFacts, group: GroupFacts): StorageChoice {
+  const isOurs = group.tags.includes(TAG);
+  if (!isOurs && !host.storage.adopt) throw notOurs(`volume-group ${GROUP}`);
+  const told = isOurs ? toldLayout(group, facts) : undefined;
+  if (told !== undefined) sticks(host.storage.layout, told, `volume group "${GROUP}"`);
+  return lvmChoice(host, facts, {
+    layout: told ?? host.storage.layout as Exclude<Layout, "plain"> ?? inferredLayout(facts),
+    by: told === undefined ? "configured" : "group",
+    group: usable(group),
+    disks: host.storage.disks === undefined ? [] : namedDisks(host, facts),
+  });
+}
+
+/** Nothing is there yet: named disks, or found ones, or, where nobody asked for a layout, plain. */
+function onDisks(host: HostConfig, facts: StorageFacts): StorageChoice {
+  const { layout: asked, disks: named } = host.storage;
+  const all = verdicts(facts, host.consent.wipe);
+  if (!facts.tools) needsTools(all);
+  const begun = facts.begun?.layout === "plain" ? null : facts.begun;
+  const layout = (asked ?? begun?.layout ?? "overlay") as Exclude<Layout, "plain">;
+  const by = asked === undefined ? "chosen" : "configured";
+  if (named !== undefined) {
+    return lvmChoice(host, facts, { layout, by, group: null, disks: namedDisks(host, facts) });
+  }
+  const issues = all.filter(({ may }) => may === "void").map(diskIssue);
+  if (issues.length > 0) {
+    throw diskError("refused", "Consent to wipe does not hold", "Look at what is told above", issues);
+  }
+  const { taken, left } = foundDisks(all, host.storage);
+  const said = [
+    ...left.map(({ name, why }) => `Left alone: ${name} (${why})`),
+    ...all.filter(({ may, disk }) =>
+      may === "occupied" && disk.kind === "disk" && !taken.some((one) => one.disk.parent === disk.path)
+    ).map((one) => `Left alone: ${one.name} (${one.why})`),
+  ];
+  if (taken.length > 0) {
+    return lvmChoice(host, facts, { layout, by, group: null, disks: begunFirst(taken, begun?.disks), said });
+  }
+  const occupied = all.filter(({ may, disk }) => ["occupied", "never"].includes(may) && disk.kind === "disk");
+  if (asked === undefined) {
+    const why = facts.disks.length === 0 ? "No spare disk is there" : "No blank disk was found";
+    return plainChoice([why, ...said, ...occupied.flatMap((one) => diskIssue(one).next ?? []).slice(0, 4)]);
+  }
+  throw diskError(
+    occupied.length === 0 ? "missing" : "refused",
+    `Layout ${asked} needs a blank disk, and none was found`,
+    'Add a disk, consent to the loss of what is on one, or write "layout: plain"',
+    [
+      ...occupied.map(diskIssue),
+      ...left.map(({ name, why }) => ({ place: `disk ${name}`, message: `Left out: ${why}` })),
+    ],
+  );
+}
+
+/** What a run that died had begun to take, if all of it can still be had: not more, not less. */
+function begunFirst(taken: readonly Verdict[], begun: readonly string[] | undefined): readonly Verdict[] {
+  const same = taken.filter(({ disk }) => disk.names.some((name) => begun?.includes(name)));
+  return begun !== undefined && same.length === begun.length && same.length > 0 ? same : taken;
+}
+
+/** Blank disks that came after the choice of `plain`: told, not taken. */
+function later(host: HostConfig, facts: StorageFacts): readonly string[] {
+  const { taken } = foundDisks(verdicts(facts, host.consent.wipe), host.storage);
+  return taken.map(({ name }) =>
+    `Disk ${name} is blank and not taken: layout plain is recorded; to use it, write "storage: { layout: overlay }"`
+  );
+}
+
+function recordedGroup(facts: StorageFacts): GroupFacts {
+  const { record } = facts;
+  const found = facts.groups.find(({ name, uuid }) => name === GROUP && uuid === record!.group);
+  if (found !== undefined) return usable(found);
+  const other = facts.groups.some(({ name }) => name === GROUP);
+  const why = !facts.deviceMapper
+    ? "this kernel has no device-mapper"
+    : !facts.tools
+    ? "LVM's programs are not there"
+    : other
+    ? "another volume group of that name is there"
+    : "it is not there";
+  throw new BerthError({
+    code: "missing",
+    object: `volume-group ${GROUP}`,
+    message: `Layout ${record!.layout} is recorded on volume group "${GROUP}" (${record!.group}), but ${why}`,
+    next: `Bring back its disks (${
+      record!.disks.join(", ")
+    }); if their content is lost for good, remove "${STORAGE_RECORD}" and choose anew`,
+  });
+}
+
+function usable(group: GroupFacts): GroupFacts {
+  if (group.missing === 0 && group.barred === null) return group;
+  throw new BerthError({
+    code: "missing",
+    object: `volume-group ${GROUP}`,
+    message: group.missing > 0
+      ? `${group.missing} of its disks ${group.missing === 1 ? "is" : "are"} missing`
+      : `It cannot be used here: it is ${group.barred}`,
+    next: group.missing > 0
+      ? `Bring back what "pvs" tells as missing; nothing of it is used until then`
+      : 'Look with "vgs -a -o+systemid", and make it this machine\'s own',
+  });
+}
+
+function toldLayout(group: GroupFacts, facts: StorageFacts): Exclude<Layout, "plain"> {
+  const tag = group.tags.find((one) => one.startsWith(LAYOUT_TAG))?.slice(LAYOUT_TAG.length);
+  return tag === "overlay" || tag === "thin" || tag === "devicemapper" ? tag : inferredLayout(facts);
+}
+
+function inferredLayout(facts: StorageFacts): Exclude<Layout, "plain"> {
+  const has = (name: string) => facts.volumes.some((one) => one.group === GROUP && one.name === name);
+  return has("engine") ? "thin" : has("pool") ? "devicemapper" : "overlay";
+}
+
+/** @throws {BerthError} code `refused` where another layout is asked for than the one that stays. */
+function sticks(asked: Layout | undefined, stays: Layout, where: string): void {
+  if (asked === undefined || asked === stays) return;
+  throw new BerthError({
+    code: "refused",
+    object: "storage.layout",
+    message: `Layout ${asked} is asked for, but this machine has layout ${stays}, as ${where} tells`,
+    next: `Write "layout: ${stays}", or give storage back first: berth host down --storage`,
+  });
+}
+
+/** Without LVM's programs nobody can tell whose a physical volume is. */
+function needsTools(all: readonly Verdict[]): void {
+  const members = all.filter(({ disk }) => disk.signatures.some(({ type }) => type === "LVM2_member"));
+  if (members.length === 0) return;
+  throw diskError(
+    "missing",
+    "LVM's programs are not there, and without them nobody can tell whose the physical volumes are",
+    "Install package lvm2",
+    members.map(diskIssue),
+  );
+}
+
+function noDeviceMapper(layout: Layout): BerthError {
+  return new BerthError({
+    code: "missing",
+    object: "storage.layout",
+    message: `Layout ${layout} needs device-mapper, which this kernel has neither built in nor as a module`,
+    next: 'Install the kernel\'s modules, or write "layout: plain"',
+  });
+}
+
+function noDriver(engine: number): BerthError {
+  return new BerthError({
+    code: "refused",
+    object: "storage.layout",
+    message:
+      `Layout devicemapper needs an engine before ${NO_DEVICEMAPPER}: its driver was taken out, and this one is ${engine}`,
+    next: 'Write "layout: thin": the engine\'s root on a thin volume',
+  });
+}
+
+function twoGroups(): BerthError {
+  return new BerthError({
+    code: "refused",
+    object: `volume-group ${GROUP}`,
+    message: `Two volume groups are named "${GROUP}"`,
+    next:
+      `Rename the one that is not berth's, by its UUID: vgs -o vg_name,vg_uuid,vg_tags; vgrename UUID other`,
+  });
 }

@@ -134,6 +134,8 @@ export interface StorageFacts {
   readonly deviceMapper: boolean;
   /** LVM's programs are there; without them groups, physical and logical volumes are unknown (empty). */
   readonly tools: boolean;
+  /** thin_check is there: LVM activates no pool without it. */
+  readonly thinTools: boolean;
   /** The engine's major version; null: none is installed. */
   readonly engine: number | null;
   readonly disks: readonly DiskFacts[];

@@ -1,0 +1,28 @@
+// The packages that storage needs before it can be looked at whole: LVM's programs, and those of thin pools.
+import type { HostConfig } from "../../config/types.ts";
+import type { AnyResource } from "../ensure.ts";
+import { packages } from "../kinds/package.ts";
+import { foundDisks, verdicts } from "./disks.ts";
+import type { StorageFacts } from "./types.ts";
+
+/**
+ * What must be installed before chooseStorage is asked: nothing for `plain`, nothing where no disk could be taken and
+ * nothing of LVM's is there, nothing that is there already. To be ensured first, and the facts looked at again.
+ */
+export function storageTools(host: HostConfig, facts: StorageFacts): readonly AnyResource[] {
+  const { layout = facts.record?.layout } = host.storage;
+  if (!facts.deviceMapper || layout === "plain") return [];
+  const isMember = facts.disks.some(({ signatures }) =>
+    signatures.some(({ type }) => type === "LVM2_member")
+  );
+  const isWanted = layout !== undefined || isMember ||
+    foundDisks(verdicts(facts, host.consent.wipe), host.storage).taken.length > 0;
+  if (!isWanted) return [];
+  const isThin = layout === "thin" || layout === "devicemapper" ||
+    facts.volumes.some(({ thin }) => thin !== null);
+  const names = [
+    ...facts.tools ? [] : ["lvm2"],
+    ...isThin && !facts.thinTools ? ["thin-provisioning-tools"] : [],
+  ];
+  return names.length === 0 ? [] : [packages(names)];
+}
