@@ -1,0 +1,133 @@
+// Texts of units and init scripts: what a reader of either would insist on, that a shell can read the scripts, and
+// whose files are left alone. Whether systemd likes the units, a machine tells (test/vm).
+import { spawnSync } from "node:child_process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { BerthError } from "../../lib/log/error.ts";
+import { rc, type RcState } from "../../lib/resource/rc/rc.ts";
+import { sysvScripts } from "../../lib/resource/rc/sysv_scripts.ts";
+import { systemdUnits, unitWord } from "../../lib/resource/rc/systemd_units.ts";
+import { createFakeHost } from "../fake/host.ts";
+
+const BERTH = ["/usr/local/bin/berth"];
+const units = systemdUnits(BERTH);
+const scripts = sysvScripts(BERTH);
+const lineOf = (text: string, key: string) =>
+  text.split("\n").filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1))
+    .join(" ");
+const header = (text: string, key: string) =>
+  new RegExp(`^# ${key}:(.*)$`, "m").exec(text)?.[1]?.trim().split(/\s+/).filter((word) => word !== "") ??
+    null;
+
+test("units stand before and after the engine, and are stopped the other way round", () => {
+  const [prepare, halt, boot, watch] = ["prepare", "halt", "boot", "watch"].map((n) =>
+    units[`berth-${n}.service`]!
+  );
+  assert.equal(lineOf(prepare!, "Before").split(" "), ["containerd.service", "docker.service"]);
+  for (const text of [halt!, boot!, watch!]) {
+    assert.ok(lineOf(text, "After").split(" ").includes("docker.service"));
+  }
+  assert.ok(lineOf(boot!, "After").split(" ").includes("berth-halt.service"));
+  assert.ok(lineOf(watch!, "After").split(" ").includes("berth-boot.service"));
+  // What it waits for must not wait for it: a socket of sockets.target comes before all that has a network.
+  assert.not.match(prepare!, /docker\.socket/);
+});
+
+test("each unit runs from / with a clean environment, and ends nobody but itself", () => {
+  for (const text of Object.values(units)) {
+    assert.is(lineOf(text, "WorkingDirectory"), "/");
+    assert.equal(lineOf(text, "UnsetEnvironment").split(" "), [
+      "BUN_OPTIONS",
+      "BUN_BE_BUN",
+      "BUN_INSPECT",
+      "NODE_OPTIONS",
+    ]);
+    assert.is(lineOf(text, "KillMode"), "process");
+    assert.is(lineOf(text, "WantedBy"), "multi-user.target");
+  }
+});
+
+test("the watch's unit has readiness, a watchdog, limits, and the machine's own mounts", () => {
+  const text = units["berth-watch.service"]!;
+  assert.is(lineOf(text, "Type"), "notify");
+  assert.is(lineOf(text, "NotifyAccess"), "all");
+  for (const key of ["WatchdogSec", "Restart", "StartLimitBurst", "CapabilityBoundingSet"]) {
+    assert.is.not(lineOf(text, key), "", key);
+  }
+  // systemd.exec(5): each of these makes a mount namespace, in which an engine sees nothing of what is mounted.
+  assert.not.match(
+    text,
+    /^(Protect(System|Home|Kernel\w+|ControlGroups|Proc|Hostname)|Private\w+|Read\w+Paths|InaccessiblePaths|Bind\w*Paths|MountFlags|TemporaryFileSystem|DynamicUser|RootDirectory|RestrictNamespaces|MemoryDenyWriteExecute)=/m,
+  );
+});
+
+test("unitWord() quotes what systemd would expand or split", () => {
+  assert.is(unitWord("/usr/local/bin/berth"), "/usr/local/bin/berth");
+  assert.is(unitWord("50% of $HOME"), '"50%% of $$HOME"');
+  assert.is(unitWord('a "b" \\c'), '"a \\"b\\" \\\\c"');
+});
+
+test("a shell can read the init scripts, also where berth is more than one word", () => {
+  for (const berth of [BERTH, ["/usr/bin/deno", "run", "-A", "/srv/it's here/main.ts"]]) {
+    for (const [name, text] of Object.entries(sysvScripts(berth))) {
+      const said = spawnSync("sh", ["-n"], { input: text, encoding: "utf8" });
+      assert.is(said.status, 0, `${name}: ${said.stderr}`);
+      assert.match(text, /^#!\/bin\/sh\n### BEGIN INIT INFO\n(# .*\n)+### END INIT INFO\n/);
+      assert.match(text, "unset BUN_OPTIONS BUN_BE_BUN BUN_INSPECT NODE_OPTIONS");
+      assert.match(text, "\ncd / || exit 1\n");
+    }
+  }
+});
+
+test("init scripts stand before and after the engine's, and stop before it", () => {
+  const [prepare, berth] = [scripts["berth-prepare"]!, scripts["berth"]!];
+  assert.equal(header(prepare, "X-Start-Before"), ["containerd", "docker"]);
+  assert.equal(header(prepare, "Default-Stop"), []);
+  assert.ok(header(berth, "Should-Start")!.includes("docker"));
+  assert.ok(header(berth, "Should-Start")!.includes("berth-prepare"));
+  assert.ok(header(berth, "Should-Stop")!.includes("docker"));
+  assert.equal(header(berth, "Default-Stop"), ["0", "1", "6"]);
+  for (const action of ["start", "stop", "restart", "force-reload", "status"]) assert.match(berth, action);
+});
+
+test("a file that is not berth's is neither written over nor removed", async () => {
+  const path = "/etc/systemd/system/berth-watch.service";
+  const resource = rc({ init: "systemd", berth: BERTH, live: false });
+  const host = createFakeHost({ files: { [path]: "[Service]\nExecStart=/opt/other\n" } });
+  const found = await resource.observe(host);
+  assert.throws(
+    () => resource.diff(found),
+    (error: BerthError) => error.exit === 5 && error.message.includes("not berth's"),
+  );
+  assert.equal(resource.revert(null, found), []);
+});
+
+test("rc().diff() writes a unit of an older berth anew, and has systemd read it", () => {
+  const resource = rc({ init: "systemd", berth: BERTH, live: true });
+  const files = { ...(resource.desired as RcState).files };
+  const path = "/etc/systemd/system/berth-boot.service";
+  files[path] = { ...files[path]!, text: files[path]!.text.replace("1h", "2h") };
+  const active = ["berth-halt.service"];
+  const changes = resource.diff({ ...(resource.desired as RcState), files, active });
+  assert.equal(changes.map(({ resource }) => resource), [`file ${path}`, "rc systemd"]);
+  assert.match(JSON.stringify(changes[1]!.do), "daemon-reload");
+});
+
+test("rc().diff() starts what halts the vnodes, so that the first shutdown is an orderly one", () => {
+  const resource = rc({ init: "systemd", berth: BERTH, live: true });
+  const [change] = resource.diff(resource.desired);
+  assert.match(change!.why, "berth-halt.service is not active");
+  assert.match(JSON.stringify(change!.do), '"start","berth-halt.service"');
+});
+
+test("rc().revert() tells systemd before it ends the units: gone, they halt no vnode", () => {
+  const resource = rc({ init: "systemd", berth: BERTH, live: true });
+  const [change] = resource.revert(null, {
+    ...(resource.desired as RcState),
+    active: ["berth-halt.service"],
+  });
+  const runs = change!.do.flatMap((op) => "run" in op ? [op.run.argv.join(" ")] : []);
+  assert.equal(runs, ["systemctl daemon-reload", "systemctl stop berth-halt.service"]);
+});
+
+test.run();
