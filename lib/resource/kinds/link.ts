@@ -10,6 +10,8 @@ export interface BridgeState {
   readonly alias: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** Those of BRIDGE_SETTINGS that it has otherwise, with what it has: "stp_state": "1". */
+  readonly odd?: Readonly<Record<string, string>>;
 }
 
 /** What a bridge should be. */
@@ -31,7 +33,12 @@ export interface BridgeOptions {
  * Settings of each bridge of ours: plain layer 2, no address by itself, link-local control frames forwarded
  * (group_fwd_mask: all but the three the kernel keeps), no snooping that needs a querier.
  */
-const BRIDGE_SETTINGS = "stp_state 0 mcast_snooping 0 group_fwd_mask 0xfff8";
+const BRIDGE_SETTINGS = { stp_state: "0", mcast_snooping: "0", group_fwd_mask: "0xfff8" } as const;
+
+/** As `ip link` takes them. */
+function settingsText(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings).map(([name, value]) => `${name} ${value}`).join(" ");
+}
 
 /**
  * A bridge of our own, up.
@@ -59,9 +66,9 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
   const remove: Op = { run: ipBatch([`link del dev ${name}`], { okExit: [0, 1] }) };
   const create: Op = {
     run: ipBatch([
-      `link add name ${name}${
-        options.mac === undefined ? "" : ` address ${options.mac}`
-      } type bridge ${BRIDGE_SETTINGS}`,
+      `link add name ${name}${options.mac === undefined ? "" : ` address ${options.mac}`} type bridge ${
+        settingsText(BRIDGE_SETTINGS)
+      }`,
       `link set dev ${name} addrgenmode none`,
       set(desired),
     ]),
@@ -79,12 +86,15 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
       if (!isOurs(found)) throw foreign(id, name, found);
       const why = differenceOf(found, options.mtu === null ? { ...desired, mtu: found.mtu } : desired);
       if (why === null) return [];
-      const back: Op = { run: ipBatch([set(found)]) };
+      const odd = found.odd ?? {};
+      const settings = (to: Readonly<Record<string, string>>) =>
+        Object.keys(odd).length === 0 ? [] : [`link set dev ${name} type bridge ${settingsText(to)}`];
+      const back: Op = { run: ipBatch([set(found), ...settings(odd)]) };
       const update: Change = {
         ...change,
         verb: "update",
         why,
-        do: [{ run: ipBatch([set(desired)]) }],
+        do: [{ run: ipBatch([set(desired), ...settings(BRIDGE_SETTINGS)]) }],
         undo: [back],
       };
       return [update];
@@ -101,7 +111,12 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
 async function observeBridge(look: Look, name: string): Promise<BridgeState | null> {
   const link = await linkOf(look, name);
   if (link === undefined) return null;
+  const data = link.linkinfo?.info_data ?? {};
+  const odd = Object.entries(BRIDGE_SETTINGS)
+    .filter(([name, wanted]) => data[name] !== undefined && String(data[name]) !== wanted)
+    .map(([name]) => [name, String(data[name])] as const);
   return {
+    ...(odd.length === 0 ? {} : { odd: Object.fromEntries(odd) }),
     kind: link.linkinfo?.info_kind ?? "none",
     alias: link.ifalias ?? "",
     mtu: link.mtu ?? 0,
@@ -113,7 +128,11 @@ function differenceOf(found: BridgeState, wanted: BridgeState): string | null {
   const parts = (["alias", "mtu", "up"] as const)
     .filter((key) => found[key] !== wanted[key])
     .map((key) => `${key} ${JSON.stringify(found[key])}, wanted ${JSON.stringify(wanted[key])}`);
-  return parts.length === 0 ? null : parts.join("; ");
+  const odd = Object.entries(found.odd ?? {}).map(([name, value]) =>
+    `${name} ${value}, wanted ${BRIDGE_SETTINGS[name as keyof typeof BRIDGE_SETTINGS]}`
+  );
+  const all = [...parts, ...odd];
+  return all.length === 0 ? null : all.join("; ");
 }
 
 function foreign(id: string, name: string, found: BridgeState): BerthError {
@@ -173,7 +192,10 @@ interface LinkJson {
   readonly ifalias?: string;
   readonly mtu?: number;
   readonly flags?: readonly string[];
-  readonly linkinfo?: { readonly info_kind?: string };
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    readonly info_data?: Readonly<Record<string, string | number>>;
+  };
   readonly addr_info?: readonly {
     readonly family?: string;
     readonly local: string;
