@@ -2,13 +2,17 @@
 // calls. Reads only; what is written and told stands in the resources it answers with.
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
+import type { AnyResource } from "../ensure.ts";
+import type { Resource } from "../types.ts";
 import { networkProcesses } from "./manager_clients.ts";
 import { checkInterfaces, interfacesFiles, ownStanzas, rewritten } from "./manager_ifupdown.ts";
 import { ifupdownHolds } from "./manager_ifupdown_form.ts";
+import { formDevices } from "./manager_interfaces.ts";
 import {
   iaidOf,
   iaidOfForm,
   isOurNetworkFile,
+  networkdDevices,
   networkdForm,
   networkdPaths,
   networkText,
@@ -42,6 +46,33 @@ export async function managerForm(look: Look, control: ControlDevice): Promise<M
     network: found.networkFile === null ? null : await networkText(look, found.networkFile),
     connection: found.kind === "networkmanager" ? await connectionText(look, found.index) : null,
   });
+}
+
+/**
+ * Takes away the forms of devices that the configuration does not name any more, found by our marks in the managers'
+ * files, and has the managers set those devices up themselves.
+ *
+ * @param wanted the device whose form stays, or null.
+ */
+export async function managerFreed(
+  look: Look,
+  control: Omit<ControlDevice, "device">,
+  wanted: string | null,
+): Promise<readonly AnyResource[]> {
+  const files = await interfacesFiles(look);
+  const held = [...await networkdDevices(look), ...files.flatMap(({ text }) => formDevices(text))];
+  const resources: AnyResource[] = [];
+  for (const device of [...new Set(held)].filter((one) => one !== wanted)) {
+    const found = await managedDevice(look, { ...control, device });
+    if (found.kind === "networkd") resources.push(...(await networkdResources(look, found)).map(freed));
+    if (found.kind === "ifupdown") resources.push(...(await ifupdownResources(look, found)).map(freed));
+  }
+  return resources;
+}
+
+/** A form that is not wanted: what takes it away is what there is to do. */
+function freed<State>(form: Resource<State, State | null>): Resource<State, State | null> {
+  return { ...form, diff: (found) => form.revert(null, found), revert: () => [] };
 }
 
 /**

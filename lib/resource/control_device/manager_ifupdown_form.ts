@@ -62,7 +62,7 @@ ip addr add "$alias" dev "$bridge" label "$bridge:b" 2>/dev/null || :`;
 const GIVE_BACK = `${END_CLIENTS}
 end_clients "$2" "$1"
 ip addr flush dev "$2" scope global 2>/dev/null
-ip link set dev "$1" nomaster
+ip link set dev "$1" nomaster addrgenmode eui64 alias ""
 sed -i "/^$2=/d; /^$1=/d" ${IFSTATE} && rm -f "${IFSTATE}.$1" "${IFSTATE}.$2"
 exec ifup "$1"`;
 

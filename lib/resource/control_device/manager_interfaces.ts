@@ -65,6 +65,12 @@ export function withoutForm(text: string): string {
   return out.join("\n");
 }
 
+/** The devices whose form stands in a file. */
+export function formDevices(text: string): readonly string[] {
+  const marked = new RegExp(`^${BEGIN} (\\S+)\\. `, "gm");
+  return [...new Set([...text.matchAll(marked)].map(([, device]) => device!))];
+}
+
 /** The stanzas that give this device (or an alias such as "eth0:1") its addresses. */
 export function stanzasOf(stanzas: readonly Stanza[], device: string): readonly Stanza[] {
   return stanzas.filter(({ keyword, words }) =>
@@ -130,9 +136,10 @@ function written([key, value]: Option): string {
   return `    ${key} ${value}`.trimEnd();
 }
 
-/** For a device that comes after its bridge, or again. */
+/** For a device that comes after its bridge, or again. A port has no address, a link-local one neither. */
 function portLines({ device, bridge, mtu }: InterfacesForm): string[] {
   return [
+    `    pre-up ip link set dev ${device} addrgenmode none`,
     ...mtuLines(device, mtu),
     `    up ip link set dev ${device} up`,
     `    up [ ! -d /sys/class/net/${bridge}/bridge ] || ip link set dev ${device} master ${bridge}`,
@@ -147,6 +154,7 @@ function bridgeLines({ device, bridge, mac, mtu, alias }: InterfacesForm): strin
     // A device may be late: a condition with a deadline.
     `    pre-up n=0; while [ ! -e /sys/class/net/${device} ] && [ $n -lt 30 ]; do n=$((n+1)); sleep 1; done`,
     ...mtuLines(device, mtu),
+    `    pre-up ip link set dev ${device} addrgenmode none`,
     `    pre-up ip link set dev ${device} up`,
     `    pre-up ip link set dev ${device} master ${bridge}`,
     `    pre-up ip link set dev ${bridge} up`,

@@ -60,6 +60,12 @@ export async function originalNetworkFile(look: Look, device: string): Promise<s
   return null;
 }
 
+/** The devices that files of ours speak of. */
+export async function networkdDevices(look: Look): Promise<readonly string[]> {
+  const texts = await Promise.all(PREFIXES.map((prefix) => look.readText(networkdPaths(prefix).port)));
+  return texts.flatMap((text) => text?.startsWith(MARK) ? [text.slice(MARK.length, text.indexOf("\n"))] : []);
+}
+
 /** The file's text with its drop-ins after it, as networkd reads them; null where it is gone. */
 export async function networkText(look: Look, path: string): Promise<string | null> {
   const text = await look.readText(path);

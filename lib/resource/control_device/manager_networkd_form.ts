@@ -1,5 +1,6 @@
 // The resource that has networkd hold a moved device: our files, and networkd's having read them. Persistent: after a
 // reboot networkd makes the bridge itself, before berth runs. Undoing takes the files away; networkd does the rest.
+import { ipBatch } from "../../host/batch.ts";
 import type { Look } from "../../host/types.ts";
 import type { Op, Resource } from "../types.ts";
 import type { NetworkdForm } from "./manager_networkd.ts";
@@ -61,6 +62,8 @@ export function networkdHolds(
     });
   const keep: Op[] = [{ write: `${keepFolder}/berth.conf`, text: KEEP }];
   const letGo: Op[] = [{ remove: `${keepFolder}/berth.conf` }, { remove: keepFolder }];
+  // The move's marks; networkd itself takes the device out of the bridge, and sets addrgenmode.
+  const unmark: Op = { run: ipBatch([`link set dev ${device} alias ""`]) };
   const isOurs = (state: NetworkdState) => Object.values(state.files).some((text) => text !== null);
   return {
     id,
@@ -94,7 +97,7 @@ export function networkdHolds(
         verb: "delete",
         why: "made by berth",
         risk: "disruptive",
-        do: [...put({}), ...letGo, tell(device, own)],
+        do: [...put({}), ...letGo, tell(device, own), unmark],
         undo: [...put(found.files), tell(bridge, paths.bridge)],
       }];
     },

@@ -25,11 +25,7 @@ export function machineWith(
 /** The same eyes, with eth0 as a port of the bridge. */
 export function asPort(look: Look, bridge = "_dockercnet"): Look {
   return {
-    query: (command) => look.query(command),
-    readText: (path) => look.readText(path),
-    list: (path) => look.list(path),
-    stat: (path) => look.stat(path),
-    engine: (path) => look.engine(path),
+    ...look,
     readLink: (path) => Promise.resolve(path === "/sys/class/net/eth0/master" ? `../${bridge}` : null),
   };
 }

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BerthError } from "../../../lib/log/error.ts";
-import { managerForm } from "../../../lib/resource/control_device/manager.ts";
+import { managerForm, managerFreed } from "../../../lib/resource/control_device/manager.ts";
 import { interfacesFiles } from "../../../lib/resource/control_device/manager_ifupdown.ts";
 import { type IfupdownState, ofBridge } from "../../../lib/resource/control_device/manager_ifupdown_form.ts";
 import {
@@ -24,12 +24,14 @@ const MADE = [
   `    pre-up [ -e /sys/class/net/_dockercnet ] || ip link add name _dockercnet address ${MAC} type bridge ` +
   "stp_state 0 mcast_snooping 0 group_fwd_mask 0xfff8",
   "    pre-up n=0; while [ ! -e /sys/class/net/eth0 ] && [ $n -lt 30 ]; do n=$((n+1)); sleep 1; done",
+  "    pre-up ip link set dev eth0 addrgenmode none",
   "    pre-up ip link set dev eth0 up",
   "    pre-up ip link set dev eth0 master _dockercnet",
   "    pre-up ip link set dev _dockercnet up",
   "    up ip addr add 172.16.0.1/12 dev _dockercnet label _dockercnet:b 2>/dev/null || true",
 ].join("\n");
 const PORT = [
+  "    pre-up ip link set dev eth0 addrgenmode none",
   "    up ip link set dev eth0 up",
   "    up [ ! -d /sys/class/net/_dockercnet/bridge ] || ip link set dev eth0 master _dockercnet",
 ].join("\n");
@@ -240,6 +242,14 @@ test("a machine: files, then the client on the bridge, by its own words", async 
   const [text] = back!.do.flatMap((op) => "write" in op ? [op.text] : []);
   assert.is(text, host.machine.files.get(OWN)!.text);
   assert.equal(again!.revert(found, found), [], "given back already");
+});
+
+test("a device that is not named any more is freed", async () => {
+  const host = machineWith({ [FILE]: withForm("auto eth0\niface eth0 inet dhcp\n", FORM) });
+  assert.equal(await managerFreed(host, CONTROL, "eth0"), []);
+  const [freed] = await managerFreed(host, CONTROL, "eth1");
+  const [change] = freed!.diff(await freed!.observe(host));
+  assert.match(JSON.stringify(change!.do[0]), '"text":"auto eth0\\niface eth0 inet dhcp\\n"');
 });
 
 test("a client that has died is started again by ifupdown", async () => {

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BerthError } from "../../../lib/log/error.ts";
-import { managerForm } from "../../../lib/resource/control_device/manager.ts";
+import { managerForm, managerFreed } from "../../../lib/resource/control_device/manager.ts";
 import { iaidOf, networkdForm, prefixBefore } from "../../../lib/resource/control_device/manager_networkd.ts";
 import {
   leftAloneText,
@@ -262,11 +262,28 @@ test("files are written before networkd is told, and taken away before it is tol
   const [back] = resource!.revert(resource!.prior(found), state);
   const undone = back!.do.map((op) => "remove" in op ? op.remove : "run" in op ? op.run.argv.slice(-3) : "?");
   assert.equal(undone.slice(0, 3), [NETDEV, PORT, BRIDGE]);
-  assert.equal(undone.at(-1), ["eth0", OWN, "45"]);
+  assert.equal(undone.at(-2), ["eth0", OWN, "45"]);
   assert.equal(
     resource!.revert(null, { files: { [NETDEV]: null, [PORT]: null, [BRIDGE]: null }, holds: false }),
     [],
   );
+});
+
+test("a device that is not named any more is freed: the form's revert is what there is to do", async () => {
+  const own = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n";
+  const [form] = (await managerForm(held(own), CONTROL)).resources;
+  const { files } = form!.desired as NetworkdState;
+  const host = held(own, {
+    ...files as Record<string, string>,
+    "/run/systemd/netif/links/3": linkFile(PORT),
+  });
+  assert.equal(await managerFreed(host, CONTROL, "eth0"), []);
+  const [freed] = await managerFreed(host, CONTROL, null);
+  const [change] = freed!.diff(await freed!.observe(host));
+  assert.is(change!.verb, "delete");
+  for (const path of [BRIDGE, PORT, NETDEV]) await host.remove(path);
+  assert.equal(freed!.diff(await freed!.observe(host)), []);
+  assert.equal(await managerFreed(host, CONTROL, null), []);
 });
 
 test("a link that networkd leaves alone is not its", async () => {

@@ -75,7 +75,7 @@ for (const [kind, name, files, processes] of WHO) {
   test(`found: ${kind}, by ${name}`, async () => {
     const look = machineWith(files, processes);
     if (kind !== "refused") return assert.is((await managedDevice(look, CONTROL)).kind, kind);
-    await managedDevice(look, CONTROL).then(assert.unreachable, (error: BerthError) => {
+    await managedDevice(look, CONTROL).then(() => assert.unreachable(), (error: BerthError) => {
       assert.is(error.code, "refused");
       assert.match(error.message, "managed by networkd and ifupdown");
     });
@@ -84,7 +84,7 @@ for (const [kind, name, files, processes] of WHO) {
 
 test("a device that is not there", async () => {
   await managedDevice(machineWith({}), { ...CONTROL, device: "eth7" }).then(
-    assert.unreachable,
+    () => assert.unreachable(),
     (error: BerthError) => {
       assert.is(error.code, "missing");
     },
