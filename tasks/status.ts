@@ -1,6 +1,7 @@
 // `berth status`: what is wrong on top, then engine, watch and vnodes.
 import { renderTable } from "../lib/cli/table.ts";
 import { task } from "../lib/cli/task.ts";
+import { loadUsable, type Usable } from "../lib/config/load.ts";
 import { readStatus, type VnodeStatus } from "../lib/vnode/status.ts";
 import { readWatch, type WatchPresence } from "../lib/watch/presence.ts";
 
@@ -9,8 +10,16 @@ function troubles(
   engineFault: string | null,
   watch: WatchPresence | null,
   vnodes: readonly VnodeStatus[],
+  { config, fault }: Usable,
 ): string[] {
+  const made = new Set(vnodes.map(({ name }) => name));
+  const issues = fault === null ? [] : fault.issues.length > 0 ? fault.issues : [fault];
   return [
+    ...issues.map((issue) =>
+      `configuration: ${
+        "place" in issue && issue.place !== undefined ? `${issue.place}: ` : ""
+      }${issue.message}`
+    ),
     ...(engineFault === null ? [] : [`The engine does not answer: ${engineFault}: berth host up`]),
     ...(watch === null ? ["No watch runs: berth boot starts one"] : []),
     ...(watch !== null && !watch.connected
@@ -21,6 +30,8 @@ function troubles(
         one.key.startsWith("full look") ? one.key : `vnode ${one.key}`
       } degraded after ${one.tries} tries: ${one.reason}; next try ${new Date(one.nextTry).toISOString()}`
     ),
+    ...config.vnodes.filter(({ name }) => !made.has(name))
+      .map(({ name }) => `vnode ${name} is declared and was never made: berth vnode up ${name}`),
     ...vnodes.filter((one) => one.wanted === "up" && one.state !== "up")
       .map((one) => `vnode ${one.name} is ${one.state}, wanted up: berth vnode boot ${one.name}`),
     ...vnodes.filter((one) => one.state === "up" && one.wiring !== "wired")
@@ -41,12 +52,13 @@ export default task({
       (engine) => ({ engine, engineFault: null }),
       (error) => ({ engine: null, engineFault: fault(error) }),
     );
-    const [watch, vnodes] = await Promise.all([
+    const [usable, watch, vnodes] = await Promise.all([
+      loadUsable({ look: context.host, directory: context.configDirectory }),
       readWatch(context.host),
       readStatus(context.host, asked.engine === null ? null : docker),
     ]);
     const { engine, engineFault } = asked;
-    const wrong = troubles(engineFault, watch, vnodes);
+    const wrong = troubles(engineFault, watch, vnodes, usable);
     const rows = vnodes.map((
       one,
     ) => [one.name, one.state, one.wanted ?? "-", one.wiring, one.control, one.links.join(", ") || "-"]);

@@ -5,8 +5,11 @@ import type { Host } from "../host/types.ts";
 import { systemClock } from "../docker/clock.ts";
 import { DockerError } from "../docker/errors.ts";
 
-/** dockerd may need that long under load; the gate has deadlines of its own. */
-const START_MS = 120_000;
+/**
+ * dockerd may need that long under load: in a machine that shares two processors with three others, two starts at once
+ * at boot took over 120 s. The gate has deadlines of its own.
+ */
+const START_MS = 300_000;
 
 /** Of a start that a stale task stands in the way of. */
 const TRIES = 4;

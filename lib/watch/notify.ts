@@ -43,13 +43,14 @@ export function createNotifier(parts: NotifierParts): Notifier {
   }
   let isReady = false;
   let connected = false;
+  let status = "Waits for the engine";
   let sign = clock.now();
   const notify = (...words: readonly string[]) =>
     // With no signal: it is said at the very end, too.
     host.exec({ argv: ["systemd-notify", ...words], env: { NOTIFY_SOCKET: socket }, timeoutMs: 10_000 }, {
       signal: null,
     }).then(() => {}, (error) => log.warn("Cannot tell systemd", { error: String(error) }));
-  const ready = (status: string) => {
+  const ready = () => {
     if (isReady || signal.aborted) return;
     isReady = true;
     void notify("--ready", `--status=${status}`);
@@ -57,7 +58,7 @@ export function createNotifier(parts: NotifierParts): Notifier {
   return {
     start() {
       sign = clock.now();
-      void clock.wait(READY_MS, signal).then(() => ready("Waits for the engine"));
+      void clock.wait(READY_MS, signal).then(ready);
       const everyMs = Number(env.WATCHDOG_USEC ?? 0) / 1000 / SIGNS;
       if (!(everyMs > 0)) return;
       void (async () => {
@@ -73,9 +74,10 @@ export function createNotifier(parts: NotifierParts): Notifier {
     told(state) {
       sign = clock.now();
       connected = state.connected;
-      const looked = state.lastResync !== null;
-      const status = connected ? `Watches ${state.vnodes} vnodes` : "Waits for the engine";
-      if (looked) ready(status);
+      const before = status;
+      status = connected ? `Watches ${state.vnodes} vnodes` : "Waits for the engine";
+      if (!isReady && state.lastResync !== null) ready();
+      else if (isReady && status !== before) void notify(`--status=${status}`);
     },
     stopping: () => notify("STOPPING=1", "--status=Ends; no vnode is touched"),
   };

@@ -47,6 +47,9 @@ test("the stage after it starts the engine, and says that nothing starts berth w
   assert.match((await berth("host", "rc")).stdout, /No init system runs here/);
   await box.loadImage();
   await box.write("/etc/berth/vnodes.d/pair.yaml", JSON.stringify(PAIR));
+  const { exit, stdout } = await berth("status");
+  assert.is(exit, 2);
+  for (const name of NAMES) assert.match(stdout, `! vnode ${name} is declared and was never made`);
 });
 
 test("of two boots at once one does the work, and the other finds nothing to do", async () => {
