@@ -15,7 +15,7 @@ import { createNotifier } from "../lib/watch/notify.ts";
 import { WATCH_LOCK, WATCH_STATE } from "../lib/watch/presence.ts";
 import { watch, type WatchState } from "../lib/watch/watch.ts";
 import { hostFacts } from "./host/_facts.ts";
-import { controlNetStep } from "./host/control_net.ts";
+import { controlNetGround } from "./host/control_net.ts";
 import { firewallStep } from "./host/firewall.ts";
 
 /** Watches until the context's signal aborts. @throws {BerthError} code `locked` when another watch runs. */
@@ -66,7 +66,7 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
       engineCrashed: () => engineCrashed(host, systemClock),
       async mendGround() {
         const facts = await hostFacts(host);
-        for (const stage of [...firewallStep.stages, ...controlNetStep.stages]) {
+        for (const stage of [...firewallStep.stages, controlNetGround]) {
           const ensured = await hands().ensureAll(await stage(config, facts, host));
           for (const { changes } of ensured) {
             for (const change of changes) log.info("Mended", { resource: change.resource, why: change.why });

@@ -29,7 +29,19 @@ export interface FirewallFacts {
   readonly hostEndPrefix: string;
   /** Whether rules can name the bridge (`meta ibrname`, CONFIG_NFT_BRIDGE_META: Debian has it as nft_meta_bridge). */
   readonly bridgeMeta: boolean;
+  /** The device of the machine that is a port of the control bridge. Absent: the control network is isolated. */
+  readonly uplink?: {
+    readonly name: string;
+    /** Subnets reached by it without a router, which control addresses are not masqueraded to. */
+    readonly subnets: readonly string[];
+  };
 }
+
+/**
+ * The bit of a packet's mark that says, on kernels whose rules cannot name the bridge, that a port which is not
+ * registered said it. Set when a bridge takes the packet in, cleared before anybody else's rules see it.
+ */
+const STRANGER = "0x20000000";
 
 /** All tables of a prepared host, in the order they are made. */
 export function firewallTables(facts: FirewallFacts): readonly NftTable[] {
@@ -40,17 +52,21 @@ export function firewallTables(facts: FirewallFacts): readonly NftTable[] {
  * The control allow-list and the lans' wall.
  *
  * A registered port speaks IPv4 and ARP with its own MAC and address, nothing else, and hears nobody but
- * registered ports and the host. Rules need not name the bridge, since `meta ibrname` is missing from some kernels
- * (CONFIG_NFT_BRIDGE_META): a port that is not registered is known by what it says: nothing with a control
- * address passes a container's port (Docker names them veth…) unless that port is registered. Two that are not
- * registered can so still talk to each other by IPv6 or with addresses from elsewhere. Where rules can name the
- * bridge that ends too; elsewhere nothing in a frame or its port tells this bridge's ports from those of other
- * Docker networks (all are veth…, group 0), and marks on Docker's ports are not ours to set.
+ * registered ports and the host; with a device of the machine in the bridge, that, too. What comes in by the device
+ * is never dropped on its way to the host. Where rules can name the bridge (CONFIG_NFT_BRIDGE_META), a port that is
+ * not registered says and hears nothing at all. Elsewhere it is known by what it says: nothing with a control
+ * address passes a container's port (Docker names them veth…) unless that port is registered; and IPv6 is taken
+ * through the inet tables (the bridge's own nf_call_ip6tables), which do know the bridge. What is left there: two
+ * that are not registered can talk to each other by forged IPv4 addresses from elsewhere.
  */
 function bridgeTable(facts: FirewallFacts): NftTable {
   const names = `@${CONTROL_SETS.names}`;
   const ports = `@${CONTROL_SETS.ports}`;
   const subnet = facts.controlSubnet;
+  const uplink = facts.uplink === undefined ? null : `"${facts.uplink.name}"`;
+  const notUplink = (side: "iifname" | "oifname") => uplink === null ? "" : ` ${side} != ${uplink}`;
+  const onBridge = (way: "ibrname" | "obrname", side: "iifname" | "oifname") =>
+    `meta ${way} "${facts.controlBridge}" ${side} != ${names}${notUplink(side)} counter drop`;
   const strangers = (side: "iifname" | "oifname") =>
     ["ip saddr", "ip daddr", "arp saddr ip", "arp daddr ip"].map((field) =>
       `${side} "veth*" ${field} ${subnet} counter drop`
@@ -77,23 +93,37 @@ function bridgeTable(facts: FirewallFacts): NftTable {
       {
         name: "prerouting",
         hook: { type: "filter", at: "prerouting", priority: -300 },
-        rules: [`iifname ${names} goto control_in`, ...strangers("iifname")],
+        rules: [
+          `iifname ${names} goto control_in`,
+          ...strangers("iifname"),
+          ...(uplink === null
+            ? []
+            : facts.bridgeMeta
+            ? [onBridge("ibrname", "iifname")]
+            : [`iifname "veth*" meta mark set meta mark or ${STRANGER}`]),
+        ],
       },
       {
         // Only here are both ports known: in postrouting a bridge tells no input port.
         name: "forward",
         hook: { type: "filter", at: "forward", priority: -200 },
         rules: [
-          `oifname ${names} iifname != ${names} counter drop`,
-          ...(facts.bridgeMeta
-            ? [`meta ibrname "${facts.controlBridge}" iifname != ${names} counter drop`]
-            : []),
+          `oifname ${names} iifname != ${names}${notUplink("iifname")} counter drop`,
+          ...(uplink === null ? [] : [
+            `iifname ${uplink} oifname != ${names} counter drop`,
+            `oifname ${uplink} iifname != ${names} counter drop`,
+          ]),
+          ...(facts.bridgeMeta ? [onBridge("ibrname", "iifname")] : []),
         ],
       },
       {
         name: "postrouting",
         hook: { type: "filter", at: "postrouting", priority: 300 },
-        rules: [`oifname ${names} goto control_out`, ...strangers("oifname")],
+        rules: [
+          `oifname ${names} goto control_out`,
+          ...strangers("oifname"),
+          ...(uplink !== null && facts.bridgeMeta ? [onBridge("obrname", "oifname")] : []),
+        ],
       },
       // In the bridge family's input and output the port is told, not the bridge.
       {
@@ -126,11 +156,29 @@ function forwardTable(facts: FirewallFacts): NftTable {
         // Whatever a port on the control bridge invents as a source reaches no one above the bridge either.
         name: "prerouting",
         hook: { type: "filter", at: "prerouting", priority: -300 },
-        rules: [
-          `iifname ${control} ip saddr != ${facts.controlSubnet} counter drop`,
-          `iifname ${control} meta nfproto ipv6 counter drop`,
-        ],
+        rules: facts.uplink === undefined
+          ? [
+            `iifname ${control} ip saddr != ${facts.controlSubnet} counter drop`,
+            `iifname ${control} meta nfproto ipv6 counter drop`,
+          ]
+          // The world comes in there, too: ports are told apart in the bridge's own table.
+          : facts.bridgeMeta
+          ? []
+          : [
+            `iifname ${control} meta mark and ${STRANGER} == ${STRANGER} counter drop`,
+            `meta mark and ${STRANGER} == ${STRANGER} meta mark set meta mark and 0xdfffffff`,
+          ],
       },
+      ...(facts.uplink === undefined ? [] : [
+        {
+          name: "output",
+          hook: { type: "filter", at: "output", priority: -5 },
+          // The way into the world leads in and out by the same bridge: a vnode is not to be told to go by itself.
+          rules: [
+            `oifname ${control} ip daddr ${facts.controlSubnet} icmp type redirect counter drop`,
+          ],
+        } as const,
+      ]),
       {
         name: "forward",
         hook: { type: "filter", at: "forward", priority: -5 },
@@ -143,7 +191,9 @@ function forwardTable(facts: FirewallFacts): NftTable {
 /** The founding document's NAT: none within the control network or to routable destinations, else masquerade. */
 function natTable(facts: FirewallFacts): NftTable {
   const subnet = facts.controlSubnet;
-  const plain = [subnet, ...facts.routable].map((to) => `ip saddr ${subnet} ip daddr ${to} accept`);
+  const plain = [subnet, ...facts.uplink?.subnets ?? [], ...facts.routable].map((to) =>
+    `ip saddr ${subnet} ip daddr ${to} accept`
+  );
   return {
     family: "ip",
     name: "berth_nat",
@@ -153,7 +203,11 @@ function natTable(facts: FirewallFacts): NftTable {
       hook: { type: "nat", at: "postrouting", priority: 100 },
       rules: [
         ...plain,
-        ...(facts.nat ? [`ip saddr ${subnet} oifname != "${facts.controlBridge}" masquerade`] : []),
+        // With a device in the bridge the world lies behind it.
+        ...(facts.nat && facts.uplink !== undefined ? [`ip saddr ${subnet} masquerade`] : []),
+        ...(facts.nat && facts.uplink === undefined
+          ? [`ip saddr ${subnet} oifname != "${facts.controlBridge}" masquerade`]
+          : []),
         ...(facts.dockerNat ? [`ip saddr ${facts.dockerSubnet} oifname != "docker0" masquerade`] : []),
       ],
     }],

@@ -1,18 +1,24 @@
-// `berth host control-net`: the control network `_dockercnet`, isolated: a bridge and its address of our own, and
-// Docker's network on top, which gives vnodes their eth0.
+// `berth host control-net`: the control network `_dockercnet`: a bridge and its address of our own, Docker's network on
+// top, which gives vnodes their eth0; isolated, or with a device of the machine's as a port.
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
+import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
+import { managerForm } from "../../lib/resource/control_device/manager.ts";
+import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
 import { checkControlSubnet } from "../../lib/resource/control_subnet.ts";
 import { type DockerNetwork, dockerNetwork } from "../../lib/resource/docker_network.ts";
+import type { AnyResource } from "../../lib/resource/ensure.ts";
+import { bridgeOption } from "../../lib/resource/kinds/bridge_option.ts";
 import { addressOn, bridge } from "../../lib/resource/kinds/link.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
 import { CONTROL_NETWORK } from "../../lib/vnode/names.ts";
-import { runStep, type Step } from "./_step.ts";
+import type { HostFacts } from "./_facts.ts";
+import { runStep, type Stage, type Step } from "./_step.ts";
 
 /** Docker's network on the bridge. */
-export function controlNetwork(config: Config): DockerNetwork {
+export function controlNetwork(config: Config, uplink: Pick<Uplink, "mtu"> | null = null): DockerNetwork {
   const { subnet, address } = config.host.controlNet;
   return {
     driver: "bridge",
@@ -24,6 +30,9 @@ export function controlNetwork(config: Config): DockerNetwork {
       "com.docker.network.bridge.name": CONTROL_NETWORK,
       // Without it dockerd takes addresses off the bridge, and default routes with them, at each restart.
       "com.docker.network.bridge.inhibit_ipv4": "true",
+      ...(uplink === null || uplink.mtu === 1500
+        ? {}
+        : { "com.docker.network.driver.mtu": String(uplink.mtu) }),
     },
     label: "control",
   };
@@ -34,39 +43,99 @@ function gatewayMac(address: string): string {
   return `02:00:${address.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0")).join(":")}`;
 }
 
-/** The bridge first, so that it is ours and Docker only uses it; its address is never Docker's business. */
-export function controlNetResources(config: Config) {
+/** The host's own address on the control network, with prefix length. */
+function aliasOf(config: Config): string {
   const { subnet, address } = config.host.controlNet;
+  return `${address}/${subnet.split("/")[1]}`;
+}
+
+/** The bridge first, so that it is ours and Docker only uses it; its address is never Docker's business. */
+export function controlNetResources(
+  config: Config,
+  { bridgeMeta }: Pick<HostFacts, "bridgeMeta">,
+  uplink: Pick<Uplink, "mtu"> | null = null,
+): readonly AnyResource[] {
+  const { address } = config.host.controlNet;
   const control = bridge(CONTROL_NETWORK, {
     alias: "berth control network",
     named: true,
     mac: gatewayMac(address),
+    // With a device in it, it has the device's.
+    ...(uplink === null ? {} : { mtu: null }),
   });
   return [
     control,
-    dockerNetwork(CONTROL_NETWORK, controlNetwork(config)),
-    addressOn(CONTROL_NETWORK, `${address}/${subnet.split("/")[1]}`),
+    // Where rules cannot name the bridge, what is not registered is kept from IPv6 by those that can: inet's.
+    ...(bridgeMeta ? [] : [bridgeOption(CONTROL_NETWORK, "nf_call_ip6tables", 1, control)]),
+    dockerNetwork(CONTROL_NETWORK, controlNetwork(config, uplink)),
+    addressOn(CONTROL_NETWORK, aliasOf(config)),
     // The host answers ARP there only for its address there, and only within the subnet (ip-sysctl: arp_ignore 2).
-    sysctl(`net/ipv4/conf/${CONTROL_NETWORK}/arp_ignore`, "2", { comesWith: control }),
+    // With a device in it, it answers as it did on the device.
+    ...(uplink === null
+      ? [sysctl(`net/ipv4/conf/${CONTROL_NETWORK}/arp_ignore`, "2", { comesWith: control })]
+      : []),
   ];
 }
 
-function check(look: Look, config: Config): Promise<void> {
-  return checkControlSubnet(look, { subnet: config.host.controlNet.subnet, network: CONTROL_NETWORK });
+function uplinksOf(look: Look, config: Config): Promise<Uplinks> {
+  const { device, address } = config.host.controlNet;
+  return findUplinks(look, { device, bridge: CONTROL_NETWORK, address });
 }
+
+/** The device into the bridge, or out of it where the configuration names it no more. */
+async function deviceResources(config: Config, _facts: HostFacts, look: Look) {
+  const { address, gatewayTimeoutMs } = config.host.controlNet;
+  const { wanted, moved } = await uplinksOf(look, config);
+  const options = {
+    bridge: CONTROL_NETWORK,
+    address: aliasOf(config),
+    mac: gatewayMac(address),
+    timeoutMs: gatewayTimeoutMs,
+  };
+  if (wanted !== null) return [controlDevice(wanted.name, options)];
+  return moved === null ? [] : [controlDevice(moved, { ...options, wanted: "free" })];
+}
+
+/** What makes the move last, by whoever manages the device. */
+async function managerResources(config: Config, _facts: HostFacts, look: Look) {
+  const { wanted } = await uplinksOf(look, config);
+  if (wanted === null) return [];
+  const control = { device: wanted.name, bridge: CONTROL_NETWORK, alias: aliasOf(config) };
+  return (await managerForm(look, control)).resources;
+}
+
+async function check(look: Look, config: Config): Promise<void> {
+  await checkControlSubnet(look, { subnet: config.host.controlNet.subnet, network: CONTROL_NETWORK });
+  // A manager that berth cannot write for is told before anything is touched.
+  await managerResources(config, {} as HostFacts, look);
+}
+
+/**
+ * Bridge, address and Docker's network: what the watch keeps as it is. A device is moved by an operator or at boot
+ * only: a watch that tried again and again would cut the machine off again and again.
+ */
+export const controlNetGround: Stage = async (config, facts, look) =>
+  controlNetResources(config, facts, (await uplinksOf(look, config)).wanted);
 
 export const controlNetStep: Step = {
   name: "control-net",
   needs: ["daemon-json", "kernel"],
   check,
-  stages: [controlNetResources],
+  stages: [
+    () => [settledMove()],
+    controlNetGround,
+    deviceResources,
+    managerResources,
+  ],
 };
 
 export default task({
   summary: "Make the control network",
   description:
-    "Docker network _dockercnet on a bridge of the same name, isolated from the machine's own devices.\n" +
-    "Its subnet must not overlap anything else the machine knows.",
+    "Docker network _dockercnet on a bridge of the same name, isolated from the machine's own devices, or with\n" +
+    "the one that controlNet.device names as a port. That one is moved with all its addresses and routes; if its\n" +
+    "gateway stays silent then, or berth dies, everything is put back within controlNet.gatewayTimeout.\n" +
+    "The subnet must not overlap anything else the machine knows.",
   changes: true,
   options: v.object({}),
   run: (context) => runStep(context, controlNetStep),

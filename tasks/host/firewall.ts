@@ -2,6 +2,8 @@
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
+import type { Look } from "../../lib/host/types.ts";
+import { findUplinks, type Uplink } from "../../lib/resource/control_device/uplink.ts";
 import { noDockerLeftovers } from "../../lib/resource/docker_leftovers.ts";
 import type { AnyResource } from "../../lib/resource/ensure.ts";
 import { type FirewallFacts, firewallTables } from "../../lib/resource/firewall.ts";
@@ -12,7 +14,11 @@ import type { HostFacts } from "./_facts.ts";
 import { runStep, type Step } from "./_step.ts";
 
 /** What the rules are made from. */
-export function firewallFacts(config: Config, { bridgeMeta }: HostFacts): FirewallFacts {
+export function firewallFacts(
+  config: Config,
+  { bridgeMeta }: HostFacts,
+  uplink: Pick<Uplink, "name" | "subnets"> | null = null,
+): FirewallFacts {
   const { controlNet, engine } = config.host;
   return {
     controlBridge: CONTROL_NETWORK,
@@ -23,6 +29,7 @@ export function firewallFacts(config: Config, { bridgeMeta }: HostFacts): Firewa
     dockerNat: !engine.iptables,
     hostEndPrefix: HOST_END_PREFIX,
     bridgeMeta,
+    ...(uplink === null ? {} : { uplink: { name: uplink.name, subnets: uplink.subnets } }),
   };
 }
 
@@ -32,16 +39,36 @@ function networkOf(cidr: string): string {
 }
 
 /** Our tables; and where Docker's own management is off, an end to what it had set up. */
-export function firewallResources(config: Config, facts: HostFacts): readonly AnyResource[] {
-  const tables = firewallTables(firewallFacts(config, facts)).map(nftTable);
+export function firewallResources(
+  config: Config,
+  facts: HostFacts,
+  uplink: Pick<Uplink, "name" | "subnets"> | null = null,
+): readonly AnyResource[] {
+  const tables = firewallTables(firewallFacts(config, facts, uplink)).map(nftTable);
   return config.host.engine.iptables ? tables : [...tables, noDockerLeftovers()];
+}
+
+/** The device in the bridge, or the one that is to be: a macvlan leaves it where it is. */
+export async function bridgeUplink(
+  look: Look,
+  config: Config,
+): Promise<Pick<Uplink, "name" | "subnets"> | null> {
+  const { device, driver, address } = config.host.controlNet;
+  const { wanted, moved } = await findUplinks(look, { device, bridge: CONTROL_NETWORK, address });
+  // One that the configuration does not name any more is not cut off before it is given back.
+  if (device === undefined || driver === "macvlan") {
+    return moved === null ? null : { name: moved, subnets: [] };
+  }
+  return wanted;
 }
 
 /** After daemon-json: a running engine with its own rules would make them again. */
 export const firewallStep: Step = {
   name: "firewall",
   needs: ["packages", "daemon-json"],
-  stages: [firewallResources],
+  stages: [
+    async (config, facts, look) => firewallResources(config, facts, await bridgeUplink(look, config)),
+  ],
 };
 
 export default task({

@@ -2,7 +2,7 @@
 // before what it replaces goes. Pure: facts in, lines out. The same lines, the other way round, carry it back.
 import { parseInterfaceAddress, type Subnet, subnetAround } from "../../config/address.ts";
 import { Problem } from "../../config/problem.ts";
-import type { DeviceAddress, DeviceFacts } from "./facts.ts";
+import { type DeviceAddress, type DeviceFacts, KERNEL_PROTOCOL } from "./facts.ts";
 
 /** `ip -batch` lines, and those that need `ip -6 -batch` (rules, which do not tell their family). */
 export interface Lines {
@@ -139,7 +139,7 @@ function orderedRoutes(routes: readonly string[], facts: DeviceFacts): string[] 
 function isMadeByAddress(line: string, facts: DeviceFacts): boolean {
   const words = line.split(" ");
   const after = (word: string) => words.includes(word) ? words[words.indexOf(word) + 1] : undefined;
-  if (words[0] !== "unicast" || after("proto") !== "kernel") return false;
+  if (words[0] !== "unicast" || after("proto") !== KERNEL_PROTOCOL) return false;
   return facts.addresses.some((one) => {
     const subnet = subnetOf(one);
     const metric = one.metric ?? (one.family === "inet6" ? 256 : undefined);

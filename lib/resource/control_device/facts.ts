@@ -77,8 +77,8 @@ const RIDERS = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
 export async function deviceFacts(look: Look, name: string): Promise<DeviceFacts | null> {
   const [links, routes4, routes6, rules4, rules6, neighbours] = await Promise.all([
     askIp(look, ["-j", "-d", "addr", "show"]),
-    askIp(look, ["-d", "-o", "-4", "route", "show", "table", "all"]),
-    askIp(look, ["-d", "-o", "-6", "route", "show", "table", "all"]),
+    askIp(look, ["-N", "-d", "-o", "-4", "route", "show", "table", "all"]),
+    askIp(look, ["-N", "-d", "-o", "-6", "route", "show", "table", "all"]),
     askIp(look, ["-4", "rule", "show"]),
     askIp(look, ["-6", "rule", "show"]),
     askIp(look, ["-j", "neigh", "show"]),
@@ -126,20 +126,36 @@ const STATE_WORDS = [
   "\\",
 ];
 
-/** Routes that lead to the device, as the words of `ip route add`; none of those the kernel makes with an address. */
+/** Words of `ip -N` for a route's type (rtnetlink.h). */
+const TYPES: Readonly<Record<string, string>> = {
+  "1": "unicast",
+  "2": "local",
+  "3": "broadcast",
+  "4": "anycast",
+  "5": "multicast",
+};
+
+/** The protocol of what the kernel made by itself (RTPROT_KERNEL). */
+export const KERNEL_PROTOCOL = "2";
+
+/**
+ * Routes that lead to the device, as the words of `ip route add`; none of those the kernel makes with an address.
+ *
+ * Numbers throughout (-N): a batch of iproute2 6.1 takes "proto boot" for the number of a line before it.
+ */
 function routesOf(text: string, name: string): string[] {
   return text.split("\n").map((line) => line.split(/\s+/).filter((word) => word !== ""))
     .filter((words) => names(words, ["dev"], name))
     .map(routeWords)
     .filter((words) =>
-      !(/^(local|broadcast|anycast|multicast)$/.test(words[0]!) && names(words, ["proto"], "kernel"))
+      !(/^(local|broadcast|anycast|multicast)$/.test(words[0]!) && names(words, ["proto"], KERNEL_PROTOCOL))
     )
     .map((words) => words.join(" "));
 }
 
 function routeWords(words: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let at = 0; at < words.length; at++) {
+  const kept: string[] = [TYPES[words[0]!] ?? words[0]!];
+  for (let at = 1; at < words.length; at++) {
     const word = words[at]!;
     if (STATE_WORDS.includes(word)) continue;
     if (word === "error") at++;

@@ -80,8 +80,10 @@ function setupLines({ facts, device, bridge, way, mac, mtu, isPort }: Move): str
     `link add name ${device} address ${mac} mtu ${mtu} type veth peer name berth-far mtu ${mtu}`,
     "link set berth-far up",
     `link add name ${bridge} type bridge`,
-    `link set dev ${bridge} addrgenmode none up`,
+    // Lines of their own: in one, the kernel would set it up first, with a link-local address.
+    `link set dev ${bridge} addrgenmode none`,
     `link set dev ${device} addrgenmode none`,
+    `link set dev ${bridge} up`,
     ...(way === "out" || isPort ? [`link set dev ${device} master ${bridge}`] : []),
     `link set dev ${device} up`,
   ];
