@@ -27,6 +27,7 @@ export const dpkgCommands: FakeCommand = ({ argv }, machine) => {
   }
   if (program === "dpkg" && args.join(" ") === "--configure -a") return {};
   if (program !== "apt-get") return null;
+  if (args.at(-1) === "check") return { exit: 100, stderr: "E: dpkg was interrupted\n" };
   if (args.at(-1) === "update") return { exit: 100, stderr: "E: no network\n" };
   if (!args.includes("install")) return null;
   const unknown = names.find((name) => !available.has(name));

@@ -17,7 +17,9 @@ import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
 import { kernelModule } from "../../lib/resource/kinds/kernel_module.ts";
 import { addressOn, bridge } from "../../lib/resource/kinds/link.ts";
 import { packages } from "../../lib/resource/kinds/package.ts";
+import { distributionOf, installCommand } from "../../lib/resource/kinds/package_names.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
+import { BerthError } from "../../lib/log/error.ts";
 import { createFakeHost, type FakeHost } from "../fake/host.ts";
 
 const engine = (host: FakeHost) => createEnsure({ host, mode: "apply", journal: createJournal(host) });
@@ -154,7 +156,52 @@ test("packages() installs without starting services, and respects another's poli
   });
   await engine(other).ensure(packages(["docker.io"]));
   assert.is(await other.readText("/usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 0\n");
+  assert.equal(other.machine.packages.started, [], "theirs would have let it start");
+  assert.is(await other.stat("/usr/sbin/policy-rc.d.berth-aside"), null);
   assert.throws(() => packages(["-o"]), /not the name of a Debian package/);
+});
+
+test("packages() puts the operator's policy-rc.d back where a crash had left ours in its place", async () => {
+  const host = createFakeHost({ available: ["docker.io"], files: { "/usr/sbin/policy-rc.d": "theirs\n" } });
+  const [change] = packages(["docker.io"]).diff(await packages(["docker.io"]).observe(host));
+  const at = change!.do.findIndex((op) => "run" in op);
+  for (const op of change!.do.slice(0, at)) {
+    if ("write" in op) await host.writeText(op.write, op.text, { mode: op.mode! });
+  }
+  host.machine.packages.installed.add("docker.io");
+  assert.is.not(await host.readText("/usr/sbin/policy-rc.d"), "theirs\n");
+  await engine(host).ensure(packages([]));
+  assert.is(await host.readText("/usr/sbin/policy-rc.d"), "theirs\n");
+  assert.is(await host.stat("/usr/sbin/policy-rc.d.berth-aside"), null);
+});
+
+test("packages() finishes what a power cut interrupted, after waiting for whoever has the lock", async () => {
+  const host = createFakeHost({ available: ["docker.io"], files: { "/var/lib/dpkg/updates/0001": "x" } });
+  await engine(host).ensure(packages(["docker.io"]));
+  const ran = host.done.filter((line) => /apt-get|dpkg/.test(line));
+  assert.match(ran[0]!, /Lock::Timeout=300 .*check$/);
+  assert.match(ran[1]!, /dpkg --configure -a$/);
+  assert.match(ran[2]!, /install -- docker\.io$/);
+});
+
+test("packages() tells what to install by hand where there is no apt", async () => {
+  const release = 'ID=fedora\nPRETTY_NAME="Fedora Linux 41"\n';
+  const host = createFakeHost({
+    files: { "/etc/os-release": release },
+    commands: [({ argv }) => {
+      if (argv[0] !== "dpkg-query") return null;
+      throw new BerthError({ code: "missing", object: "dpkg-query", message: "not there" });
+    }],
+  });
+  const error = await failure(engine(host).ensure(packages(["docker.io", "iproute2", "lvm2", "nftables"])));
+  assert.is(error.code, "missing");
+  assert.match(error.message, /Fedora Linux 41/);
+  assert.is(error.next, "Install them: dnf install moby-engine iproute iproute-tc lvm2 nftables");
+  const command = (text: string) => installCommand(distributionOf(text), ["docker.io", "procps"]);
+  assert.is(command("ID=alpine\n"), "apk add docker procps-ng");
+  assert.is(command('ID="opensuse-leap"\nID_LIKE="suse opensuse"\n'), "zypper install docker procps");
+  assert.is(command("ID=endeavouros\nID_LIKE=arch\n"), "pacman -S docker procps-ng");
+  assert.is(command("ID=gentoo\n"), null);
 });
 
 test("packages() reads the lists again only where apt knows no candidate, and tells what apt said", async () => {
