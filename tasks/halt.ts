@@ -7,8 +7,8 @@ import { readShims } from "../lib/vnode/start.ts";
 import { endWatch } from "../lib/watch/presence.ts";
 import { groundOf, throwFailed } from "./vnode/_report.ts";
 
-/** Milliseconds for the engine to answer: at shutdown it may be gone already. */
-const ENGINE_MS = 10_000;
+/** Milliseconds for the engine to answer: a busy one is worth waiting for, the vnodes' order hangs on it. */
+const ENGINE_MS = 60_000;
 
 /** Ends the watch, then halts all vnodes; what is wanted of them stays, so that the next boot brings them back. */
 export default task({
@@ -51,7 +51,7 @@ Examples:
 
     /** False where no engine runs and none has left anything running. */
     async function answers(): Promise<boolean> {
-      if (await ground.docker.ping({ timeoutMs: ENGINE_MS })) return true;
+      if (await ground.docker.ping({ timeoutMs: Math.min(ENGINE_MS, within * 500) })) return true;
       const left = (await readShims(context.host)).size;
       if (left === 0) return false;
       throw new BerthError({

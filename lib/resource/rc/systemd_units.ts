@@ -106,7 +106,8 @@ export function systemdUnits(berth: readonly string[]): Readonly<Record<string, 
     [WATCH_UNIT]: unit({
       Unit: [
         "Description=Watch over all vnodes (berth)",
-        `After=${BOOT_UNIT} containerd.service docker.service`,
+        // The halt by name, too: a boot that failed has no place in the order of a shutdown.
+        `After=${HALT_UNIT} ${BOOT_UNIT} containerd.service docker.service`,
         "StartLimitIntervalSec=10min",
         "StartLimitBurst=10",
       ],
