@@ -41,7 +41,7 @@ export interface DeviceEnds {
   readonly free: boolean;
   /** Its first and last 4 MiB are zero. */
   readonly zero: boolean;
-  /** SHA-256 of those ends, hexadecimal. */
+  /** SHA-256 of its first and last 256 KiB, hexadecimal. */
   readonly digest: string;
 }
 

@@ -108,7 +108,7 @@ function contentOf(disk: DiskFacts, facts: StorageFacts): string {
 
 /**
  * What is on a disk, short enough to be copied: the kinds of what is found, and a digest over its size, every
- * signature with offset, UUID and label, those of its partitions, and the first and last 4 MiB of each.
+ * signature with offset, UUID and label, those of its partitions, and the first and last 256 KiB of each.
  */
 export function fingerprint(disk: DiskFacts, all: readonly DiskFacts[]): string {
   const parts = all.filter(({ parent }) => parent === disk.path);

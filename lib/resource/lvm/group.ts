@@ -5,17 +5,9 @@ import type { WipeConsent } from "../../config/types_storage.ts";
 import type { Change, Op, Resource } from "../types.ts";
 import { diskIssue } from "./consent.ts";
 import { type Verdict, verdicts } from "./disks.ts";
-import { storageFacts } from "./look.ts";
+import { type LvmFacts, lvmFacts, storageFacts } from "./look.ts";
 import { recordText } from "./record.ts";
-import {
-  type DiskFacts,
-  GROUP,
-  LAYOUT_TAG,
-  STORAGE_BEGUN,
-  type StorageBegun,
-  type StorageFacts,
-  TAG,
-} from "./types.ts";
+import { type DiskFacts, GROUP, LAYOUT_TAG, STORAGE_BEGUN, type StorageBegun, TAG } from "./types.ts";
 
 /** The volume group as far as berth cares. */
 export interface GroupState {
@@ -57,7 +49,7 @@ export function volumeGroup(options: GroupOptions): Resource<GroupState> {
   return {
     id,
     desired: { tags, disks: paths, missing: 0, filled: false },
-    observe: async (look) => groupState(await storageFacts(look)),
+    observe: async (look) => groupState(await lvmFacts(look)),
     diff(found) {
       if (found === null) {
         const extent = ["--physicalextentsize", "4m", "--dataalignment", "1m"];
@@ -95,7 +87,7 @@ export function volumeGroup(options: GroupOptions): Resource<GroupState> {
   };
 }
 
-function groupState(facts: StorageFacts): GroupState | null {
+function groupState(facts: LvmFacts): GroupState | null {
   const group = facts.groups.find(({ name }) => name === GROUP);
   if (group === undefined) return null;
   const disks = facts.physical.filter((one) => one.group === GROUP && !one.missing).map(({ path }) => path)

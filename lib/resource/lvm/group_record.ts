@@ -1,7 +1,7 @@
 // The choice that stays, for layouts on the volume group: its UUID is known only when it stands.
 import { fileChange } from "../kinds/file.ts";
 import type { Resource } from "../types.ts";
-import { storageFacts } from "./look.ts";
+import { lvmFacts } from "./look.ts";
 import { parseRecord, recordText } from "./record.ts";
 import { GROUP, STORAGE_RECORD, type StorageRecord } from "./types.ts";
 
@@ -15,7 +15,7 @@ export function groupRecord(record: StorageRecord): Resource<StorageRecord> {
     id,
     desired: record,
     async observe(look) {
-      const { groups } = await storageFacts(look);
+      const { groups } = await lvmFacts(look);
       group = groups.find(({ name }) => name === GROUP)?.uuid;
       return parseRecord(STORAGE_RECORD, await look.readText(STORAGE_RECORD));
     },

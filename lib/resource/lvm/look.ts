@@ -1,5 +1,6 @@
 // What storage is decided from: one round of questions to lsblk, wipefs, blkid and LVM, and a few files. Only looks.
 // Where the kernel has no device-mapper, no disk is looked at. What the answers mean stands in parse.ts.
+import type { Layout } from "../../config/types_storage.ts";
 import type { Command, DeviceEnds, Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
 import { kernelModule } from "../kinds/kernel_module.ts";
@@ -32,40 +33,56 @@ const report = (program: string, fields: string): Command => ({
 /** berth's fixed PATH, in the order of a lookup. */
 const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/** Looks at all that storage is decided from. */
-export async function storageFacts(look: Look): Promise<StorageFacts> {
-  const [misc, module, hasLvm, thinTools, hasDockerd, record, begun] = await Promise.all([
+/** What LVM knows: all that its own resources need to look at. Nothing where there is no device-mapper or no LVM. */
+export type LvmFacts = Pick<StorageFacts, "deviceMapper" | "tools" | "physical" | "groups" | "volumes">;
+
+/** Looks at LVM alone: no disk is opened. */
+export async function lvmFacts(look: Look): Promise<LvmFacts> {
+  const [misc, module, hasLvm] = await Promise.all([
     look.readText("/proc/misc"),
     kernelModule("dm_mod").observe(look),
     hasProgram(look, "lvs"),
-    hasProgram(look, "thin_check"),
-    hasProgram(look, "dockerd"),
-    look.readText(STORAGE_RECORD),
-    look.readText(STORAGE_BEGUN),
   ]);
   const deviceMapper = /\bdevice-mapper$/m.test(misc ?? "") || module?.how === "absent";
   const tools = deviceMapper && hasLvm;
   const ask = async (program: string, fields: string) =>
     tools ? (await look.query(report(program, fields))).stdout : null;
-  const [disks, pvs, vgs, lvs, version] = await Promise.all([
-    deviceMapper ? diskFacts(look) : [],
-    ask("pvs", PVS),
-    ask("vgs", VGS),
-    ask("lvs", LVS),
-    hasDockerd ? look.query({ argv: ["dockerd", "--version"] }) : null,
-  ]);
+  const [pvs, vgs, lvs] = await Promise.all([ask("pvs", PVS), ask("vgs", VGS), ask("lvs", LVS)]);
   return {
     deviceMapper,
     tools,
-    thinTools,
-    engine: version === null ? null : Number(/version (\d+)\./.exec(version.stdout)?.[1] ?? Number.NaN),
-    disks,
     physical: parsePhysical(pvs),
     groups: parseGroups(vgs),
     volumes: parseVolumes(lvs),
+  };
+}
+
+/**
+ * Looks at all that storage is decided from. The engine is asked for its version only where the layout that is asked
+ * for hangs on it: starting a program of its size takes seconds on a slow machine.
+ */
+export async function storageFacts(look: Look, asked?: Layout): Promise<StorageFacts> {
+  const [lvm, thinTools, record, begun, engine] = await Promise.all([
+    lvmFacts(look),
+    hasProgram(look, "thin_check"),
+    look.readText(STORAGE_RECORD),
+    look.readText(STORAGE_BEGUN),
+    asked === "devicemapper" ? engineMajor(look) : null,
+  ]);
+  return {
+    ...lvm,
+    thinTools,
+    engine,
+    disks: lvm.deviceMapper ? await diskFacts(look) : [],
     record: parseRecord(STORAGE_RECORD, record),
     begun: parseRecord(STORAGE_BEGUN, begun),
   };
+}
+
+async function engineMajor(look: Look): Promise<number | null> {
+  if (!await hasProgram(look, "dockerd")) return null;
+  const { stdout } = await look.query({ argv: ["dockerd", "--version"] });
+  return Number(/version (\d+)\./.exec(stdout)?.[1] ?? Number.NaN);
 }
 
 async function hasProgram(look: Look, name: string): Promise<boolean> {
@@ -85,7 +102,7 @@ async function diskFacts(look: Look): Promise<readonly DiskFacts[]> {
   const [signatures, named, ends, transports] = await Promise.all([
     signaturesOf(look, looked.map(({ path }) => path)),
     namedInFstab(look, fstab ?? "", looked),
-    Promise.all(looked.map(({ path, bytes }) => endsOf(look, path, bytes))),
+    allEnds(look, looked),
     Promise.all(looked.map(({ path, transport }) => transportOf(look, path, transport))),
   ]);
   return looked.map((device, index): DiskFacts => {
@@ -112,6 +129,17 @@ async function diskFacts(look: Look): Promise<readonly DiskFacts[]> {
       digest,
     };
   });
+}
+
+/**
+ * One after the other: while a partition is asked whether it is free, its disk is not. What is in use is not read.
+ */
+async function allEnds(look: Look, devices: readonly BlockDevice[]): Promise<readonly (DeviceEnds | null)[]> {
+  const ends: (DeviceEnds | null)[] = [];
+  for (const { path, bytes, mounts, holders } of devices) {
+    ends.push(mounts.length > 0 || holders.length > 0 ? null : await endsOf(look, path, bytes));
+  }
+  return ends;
 }
 
 /** A disk that cannot be read is told as that, not taken for blank, and does not keep the others from being seen. */

@@ -55,7 +55,7 @@ export interface DiskFacts {
   readonly free: boolean;
   /** First and last 4 MiB are zero. */
   readonly zero: boolean;
-  /** SHA-256 of the two ends, hexadecimal. */
+  /** SHA-256 of its first and last 256 KiB, hexadecimal; "" where it is in use. */
   readonly digest: string;
 }
 

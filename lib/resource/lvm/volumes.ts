@@ -3,7 +3,7 @@
 import { BerthError } from "../../log/error.ts";
 import type { Change, Op, Resource } from "../types.ts";
 import { lvm } from "./group.ts";
-import { storageFacts } from "./look.ts";
+import { lvmFacts } from "./look.ts";
 import { CHUNK_BYTES, shownBytes } from "./sizes.ts";
 import { GROUP, PROFILE, TAG, type VolumeFacts } from "./types.ts";
 
@@ -148,7 +148,7 @@ function volume(wanted: Wanted, kind: Kind): Resource<VolumeFacts> {
       thin: null,
     },
     async observe(look) {
-      const { volumes } = await storageFacts(look);
+      const { volumes } = await lvmFacts(look);
       return volumes.find(({ group, name }) => group === GROUP && name === wanted.name) ?? null;
     },
     diff(found) {
