@@ -46,7 +46,7 @@ export function dockerNetwork(name: string, wanted: DockerNetwork): Resource<Fou
   return {
     id,
     desired: { ...wanted, attached: [] },
-    observe: (look) => observeNetwork(look, name),
+    observe: (look) => observeNetwork(look, name, wanted),
     diff(found) {
       if (found === null) return [change("create", "missing", "safe", [create])];
       if (found.label === "") throw foreign(id, name);
@@ -101,10 +101,18 @@ interface Inspected {
   readonly Containers?: Readonly<Record<string, { readonly Name: string }>> | null;
 }
 
-/** Null where there is none, and where no engine answers yet: then it has no networks either. */
-async function observeNetwork(look: Look, name: string): Promise<FoundNetwork | null> {
+/**
+ * Null where there is none, and where no engine answers yet: then it has no networks either. One that is only stopped
+ * keeps its networks: where its bridge stands, the network is taken to be as wanted.
+ */
+async function observeNetwork(look: Look, name: string, wanted: DockerNetwork): Promise<FoundNetwork | null> {
   const answer = await look.engine(`/networks/${name}`);
-  if (answer === null || answer.status === 404) return null;
+  if (answer === null) {
+    const bridge = wanted.options["com.docker.network.bridge.name"];
+    const isThere = bridge !== undefined && await look.stat(`/sys/class/net/${bridge}`) !== null;
+    return isThere ? { ...wanted, attached: [] } : null;
+  }
+  if (answer.status === 404) return null;
   if (answer.status !== 200) {
     throw new BerthError({
       code: "docker",

@@ -114,6 +114,8 @@ export function differences(desired: NftState, found: NftState): readonly string
       reasons.push(ruleReason(name, chain.rules, there.rules));
     }
   }
+  const others = Object.keys(found.chains).filter((name) => !Object.hasOwn(desired.chains, name));
+  if (others.length > 0) reasons.push(`chains that are not berth's: ${others.join(", ")}`);
   return reasons;
 }
 
@@ -140,10 +142,14 @@ export function tableText(table: NftTable, found: NftState | null): string {
     const there = found?.chains[chain.name];
     return there !== undefined && there.hook !== hookText(chain.hook);
   });
+  // In a table of ours nobody else has a chain: it might drop what ours accept.
+  const others = Object.keys(found?.chains ?? {}).filter((name) => !Object.hasOwn(wanted.chains, name));
+  for (const name of others) lines.push(`flush chain ${at} ${name}`);
   // Rules hold sets and chains in place: they go before what must be replaced.
   for (const chain of table.chains) {
     if (found?.chains[chain.name] !== undefined) lines.push(`flush chain ${at} ${chain.name}`);
   }
+  for (const name of others) lines.push(`delete chain ${at} ${name}`);
   for (const set of oddSets) lines.push(`delete set ${at} ${set.name}`);
   for (const chain of oddChains) lines.push(`delete chain ${at} ${chain.name}`);
   for (const set of table.sets) lines.push(`add set ${at} ${set.name} { type ${set.type.join(" . ")}; }`);

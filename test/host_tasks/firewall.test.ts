@@ -68,6 +68,12 @@ test("differences() finds a rule that is missing, foreign or moved", () => {
   assert.match(having(chain.rules.slice(1))[0]!, /1 of 4 rules missing/);
   assert.match(having(["", ...chain.rules])[0]!, /1 other rules/);
   assert.match(having([...chain.rules].reverse())[0]!, /another order/);
+  const others = { ...desired, chains: { ...desired.chains, theirs: { hook: "", rules: ["x"] } } };
+  assert.match(differences(desired, others)[0]!, /not berth's: theirs/);
+  const text = tableText(bridge!, others).split("\n");
+  const at = (line: string) => text.indexOf(line);
+  assert.ok(at("flush chain bridge berth theirs") < at("flush chain bridge berth control_in"));
+  assert.ok(at("flush chain bridge berth control_in") < at("delete chain bridge berth theirs"));
 });
 
 test("parseTable() reads marks, hooks and concatenated types", () => {
