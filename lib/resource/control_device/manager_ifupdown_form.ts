@@ -45,6 +45,9 @@ const TAKE = `${END_CLIENTS}
 device=$1 bridge=$2 alias=$3
 shift 3
 end_clients "$device" "$bridge"
+# A renewal since the move has put them back here.
+ip route flush dev "$device"
+ip addr flush dev "$device"
 if [ "$#" -gt 0 ]; then
   ip -o -4 addr show dev "$bridge" dynamic | while read -r _ _ _ address _; do
     ip addr change "$address" dev "$bridge" valid_lft forever preferred_lft forever
