@@ -21,7 +21,9 @@ import {
   clearTree,
   COPY_MARK,
   copyTree,
+  leaveLink,
   nothingMountedBelow,
+  rebaseContainers,
   setAside,
   syncTree,
   takeBack,
@@ -34,6 +36,14 @@ export interface EngineRootPrior {
   readonly file: JsonFilePrior;
 }
 
+/** How it is wanted. */
+export interface EngineRootOptions {
+  /** For an undo, which then tells beforehand what has no room. @default {false} */
+  readonly back?: boolean;
+  /** Further keys of daemon.json that belong to the place. @default {{}} */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
 /** A file system that is full to the last block is none to work on. */
 const ROOM_TO_SPARE = 1.02;
 
@@ -41,25 +51,17 @@ const ROOM_TO_SPARE = 1.02;
  * The engine keeps its data at `root`.
  *
  * A root that stands there already (a re-imaged system disk, kept data disks) is adopted and the fresh one set aside;
- * where both know containers that needs consent. `back`: for an undo, which then tells beforehand what has no room.
+ * where both know containers that needs consent.
  */
 export function engineRoot(
   root: string,
-  { back = false }: { readonly back?: boolean } = {},
+  { back = false, options = {} }: EngineRootOptions = {},
 ): Resource<EngineRootState, EngineRootPrior> {
   const id = `engine root ${root}`;
-  const file = rootFile(root);
+  const file = rootFile(root, options);
   const place = (path: string): Place => ({
-    ...{
-      path,
-      filled: false,
-      isMount: false,
-      mark: null,
-      containers: 0,
-      number: "",
-      foreign: [],
-      busy: false,
-    },
+    ...{ path, link: null, free: true, filled: false, isMount: false, isOwnMount: false, mark: null },
+    ...{ containers: 0, number: "", foreign: [], busy: false },
   });
   return {
     id,
@@ -67,15 +69,19 @@ export function engineRoot(
       ...{ engine: { instance: null } as EngineRootState["engine"], current: root },
       ...{ place: place(root), home: place(DEFAULT_ROOT), id: "", from: null, resume: false, room: null },
     },
-    observe: (look) => observeEngineRoot(look, root, back),
+    observe: (look) => observeEngineRoot(look, { root, file, back }),
     diff(found) {
       if (found === null) return [];
       const { place, home } = found;
-      if (found.current === root) return unfinished(id, found, place);
+      if (found.current === root && file.diff(found.engine.file).length === 0) {
+        return [...unfinished(id, found, place), ...unlinked(id, found)];
+      }
       const ops = file.diff(found.engine.file).flatMap((change) => change.do);
       const former = file.diff(found.engine.file).flatMap((change) => change.undo);
       const wish = { id, found, from: home, to: place, ops, former };
-      if (place.mark !== null) return move(wish);
+      if (found.current === root) return [...unfinished(id, found, place), ...onlyFile(wish)];
+      if (place.mark !== null && home.link !== root) return move(wish);
+      if (home.link === root) return onlyFile(wish); // by its link it is there already
       if (place.filled) return adopt(wish);
       return home.filled ? move(wish) : onlyFile(wish);
     },
@@ -90,8 +96,9 @@ export function engineRoot(
       }
       const ops = changes.flatMap((change) => change.do);
       const former = changes.flatMap((change) => change.undo);
-      const wish = { id, found, from: place, to: home, ops, former };
       if (ops.length === 0) return []; // others have made it theirs since
+      const before: readonly Op[] = home.link === root ? [{ remove: home.path }] : [];
+      const wish = { id, found, from: place, to: home, ops, former, back: before };
       return place.filled ? move(wish) : onlyFile(wish);
     },
   };
@@ -105,23 +112,34 @@ interface Wish {
   /** What writes daemon.json, and what writes it back. */
   readonly ops: readonly Op[];
   readonly former: readonly Op[];
+  /** On the way back: what takes the link away that the way there has left. */
+  readonly back?: readonly Op[];
 }
 
 /** Nothing to copy: the engine has never run, or not yet. */
-function onlyFile({ id, found, to, ops, former }: Wish): readonly Change[] {
+function onlyFile({ id, found, from, to, ops, former, back }: Wish): readonly Change[] {
   if (ops.length === 0) return [];
   const service = around(found);
   return [{
     resource: id,
     verb: "update",
-    why: `at "${found.current}", wanted "${to.path}"; nothing to move`,
+    why: (found.current === to.path
+      ? "other options of storage in daemon.json"
+      : `at "${found.current}", wanted "${to.path}"; nothing to move`) + service.why,
     risk: service.risk,
-    do: [...service.stop, stateOp(found), ...ops, ...service.start],
+    do: [
+      ...service.stop,
+      stateOp(found),
+      ...(back ?? []),
+      ...ops,
+      ...(back === undefined && from.path !== to.path ? [leaveLink(from.path, to.path)] : []),
+      ...service.start,
+    ],
     undo: [...service.halt, ...former, ...service.start],
   }];
 }
 
-function move({ id, found, from, to, ops, former }: Wish): readonly Change[] {
+function move({ id, found, from, to, ops, former, back }: Wish): readonly Change[] {
   refuseMove(id, found, from, to);
   const service = around(found);
   const { number } = from;
@@ -131,7 +149,7 @@ function move({ id, found, from, to, ops, former }: Wish): readonly Change[] {
     mode: 0o600,
   };
   // A switch that a crash has cut short is finished first.
-  const before = from.mark === null ? [] : finish(from);
+  const before = from.mark === null ? [] : finish(from, false);
   const size = found.room === null ? "" : `${sizeText(found.room.used)} `;
   return [{
     resource: id,
@@ -142,16 +160,20 @@ function move({ id, found, from, to, ops, former }: Wish): readonly Change[] {
     risk: service.risk,
     do: [
       ...service.stop,
+      ...released(from, to),
       nothingMountedBelow(from.path),
       stateOp(found),
       ...before,
+      ...(back ?? []),
       mark,
       clearTree(to.path),
       copyTree(from.path, to.path),
       verifyTree(from.path, to.path),
+      rebaseContainers(to.path, from.path),
       syncTree(to.path),
       ...ops,
       setAside(from.path, number),
+      ...(back === undefined ? [leaveLink(from.path, to.path)] : []),
       { remove: `${to.path}/${COPY_MARK}` },
       ...service.start,
     ],
@@ -178,11 +200,13 @@ function adopt({ id, found, from, to, ops, former }: Wish): readonly Change[] {
     risk: both ? "destructive" : service.risk,
     do: [
       ...service.stop,
+      ...released(from, to),
       nothingMountedBelow(from.path),
       stateOp(found),
       // Before the file: the engine finds the old root or the adopted one, and what is fresh can be had again.
       ...(from.filled ? [setAside(from.path, number)] : []),
       ...ops,
+      leaveLink(from.path, to.path),
       ...service.start,
     ],
     undo: [
@@ -194,6 +218,12 @@ function adopt({ id, found, from, to, ops, former }: Wish): readonly Change[] {
   }];
 }
 
+/** Mounts that an engine has left of its own directories: they are in the way of a rename. */
+function released(...places: readonly Place[]): readonly Op[] {
+  return places.filter(({ isOwnMount }) => isOwnMount)
+    .map(({ path }) => ({ run: { argv: ["umount", path], okExit: [0, 1, 32] } }));
+}
+
 /** What a crash after the switch has left to do. */
 function unfinished(id: string, found: EngineRootState, to: Place): readonly Change[] {
   if (to.mark === null && !found.resume) return [];
@@ -201,15 +231,36 @@ function unfinished(id: string, found: EngineRootState, to: Place): readonly Cha
     ...(to.mark === null ? [] : ["the switch to it was cut short"]),
     ...(found.resume ? ["what was stopped for it has not been started again"] : []),
   ].join("; ");
-  const { engine } = found;
+  const { engine, home } = found;
   const service = around(found);
   const start = engine.instance === null ? service.start : service.again;
-  const ops = [...(to.mark === null ? [] : finish(to)), ...(found.resume ? start : [])];
+  const ops = [
+    ...(to.mark === null
+      ? []
+      : [...(engine.instance === null ? released(home) : []), ...finish(to, to === found.place)]),
+    ...(found.resume ? start : []),
+  ];
   return [{ resource: id, verb: "update", why, risk: "safe", do: ops, undo: [] }];
 }
 
-function finish({ path, mark }: Place): readonly Op[] {
-  return [setAside(mark!.from, mark!.number), { remove: `${path}/${COPY_MARK}` }];
+function finish({ path, mark }: Place, linked: boolean): readonly Op[] {
+  const { from, number } = mark!;
+  const link = linked ? [leaveLink(from, path)] : [];
+  return [setAside(from, number), ...link, { remove: `${path}/${COPY_MARK}` }];
+}
+
+/** Nothing stands where the root was: whoever goes there, an engine without its daemon.json too, finds it by a link. */
+function unlinked(id: string, { home, place }: EngineRootState): readonly Change[] {
+  if (!home.free || place.mark !== null) return [];
+  const why = `nothing at "${home.path}", wanted a link to "${place.path}"`;
+  return [{
+    resource: id,
+    verb: "update",
+    why,
+    risk: "safe",
+    do: [leaveLink(home.path, place.path)],
+    undo: [],
+  }];
 }
 
 function cleared(id: string, place: Place): Change {

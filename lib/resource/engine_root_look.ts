@@ -2,8 +2,9 @@
 // what is mounted below. Only looks; engine_root.ts compares.
 import type { Look } from "../host/types.ts";
 import { DAEMON_JSON, type EngineState, observeEngine, parseJson } from "./engine_look.ts";
+import type { JsonObject } from "./kinds/json.ts";
 import { jsonFile } from "./kinds/json_file.ts";
-import { type Mount, MOUNTINFO, mountOf, parseMounts } from "./kinds/mounts.ts";
+import { type Mount, MOUNTINFO, mountOf, parseMounts, rootWithin } from "./kinds/mounts.ts";
 import { asidePath, COPY_MARK, isContent } from "./tree_ops.ts";
 
 /** Where the engine keeps its data when nobody says otherwise (dockerd(8), --data-root). */
@@ -25,9 +26,18 @@ export interface CopyMark {
 /** One place of a root. */
 export interface Place {
   readonly path: string;
+  /** Where it leads, if it is a symbolic link: then nothing is in it. */
+  readonly link: string | null;
+  /** Nothing stands there. */
+  readonly free: boolean;
   /** Something is in it that is content. */
   readonly filled: boolean;
   readonly isMount: boolean;
+  /**
+   * A mount of the directory on itself: an engine makes one where mounts are not shared, and leaves it when it is
+   * killed (moby: setupDaemonRootPropagation).
+   */
+  readonly isOwnMount: boolean;
   readonly mark: CopyMark | null;
   /** How many containers it knows. */
   readonly containers: number;
@@ -55,15 +65,22 @@ export interface EngineRootState {
   readonly room: { readonly used: number; readonly free: number } | null;
 }
 
-/** The file with the one key that is a root's. */
-export function rootFile(root: string) {
-  return jsonFile(DAEMON_JSON, { "data-root": root });
+/** The file with the keys that are a root's. */
+export function rootFile(root: string, options: Readonly<Record<string, unknown>>) {
+  return jsonFile(DAEMON_JSON, { ...options as JsonObject, "data-root": root });
 }
 
 /** Looks at both places. `back`: what it takes to go home is looked at, too. */
-export async function observeEngineRoot(look: Look, root: string, back: boolean): Promise<EngineRootState> {
+export async function observeEngineRoot(
+  look: Look,
+  { root, file, back }: {
+    readonly root: string;
+    readonly file: ReturnType<typeof rootFile>;
+    readonly back: boolean;
+  },
+): Promise<EngineRootState> {
   const [engine, stateText, resume, bootId] = await Promise.all([
-    observeEngine(look, rootFile(root), { waits: true }),
+    observeEngine(look, file, { waits: true }),
     look.readText(ROOT_STATE),
     look.stat(RESUME_PATH),
     look.readText("/proc/sys/kernel/random/boot_id"),
@@ -76,7 +93,7 @@ export async function observeEngineRoot(look: Look, root: string, back: boolean)
   const isThere = current === root;
   const [place, home] = await Promise.all([
     observePlace(look, root, mounts),
-    observePlace(look, isThere ? from ?? DEFAULT_ROOT : current, mounts),
+    observePlace(look, await followed(look, isThere ? from ?? DEFAULT_ROOT : current, root), mounts),
   ]);
   const [source, target] = isThere ? [place, home] : [home, place];
   const moves = source.filled && (isThere ? back : !target.filled || target.mark !== null);
@@ -90,6 +107,12 @@ export async function observeEngineRoot(look: Look, root: string, back: boolean)
     resume: resume !== null,
     room: moves ? await observeRoom(look, source.path, target) : null,
   };
+}
+
+/** Where an operator's own link leads; ours is not followed. */
+async function followed(look: Look, path: string, root: string): Promise<string> {
+  const link = await look.readLink(path);
+  return link !== null && link !== root && link.startsWith("/") ? link.replace(/(.)\/+$/, "$1") : path;
 }
 
 /** Bytes of a tree, and bytes that it may have where it would go. */
@@ -119,8 +142,12 @@ export async function observeRoom(
 const OF_CONTAINERS = new Set(["overlay", "aufs", "tmpfs", "nsfs", "proc", "fuse.fuse-overlayfs"]);
 
 async function observePlace(look: Look, path: string, mounts: readonly Mount[]): Promise<Place> {
-  const names = await look.list(path);
+  const link = await look.readLink(path);
+  const names = link === null ? await look.list(path) : null;
   const own = mountOf(mounts, path);
+  const above = mountOf(mounts.filter(({ at }) => at !== path), path);
+  const isOwnMount = own?.at === path && above !== undefined && own.device === above.device &&
+    own.root === rootWithin(above, path);
   const below = mounts.filter(({ at }) => at.startsWith(`${path}/`));
   const ofContainers = below.filter(({ type }) => OF_CONTAINERS.has(type));
   // An engine of old makes a mount of its own directory; that has the same device.
@@ -132,10 +159,13 @@ async function observePlace(look: Look, path: string, mounts: readonly Mount[]):
   for (let next = 2; await aside(number); next++) number = `-${next}`;
   return {
     path,
-    isMount: own?.at === path,
+    link,
+    free: link === null && names === null && await look.stat(path) === null,
+    isMount: own?.at === path && !isOwnMount,
+    isOwnMount,
     filled: (names ?? []).some(isContent),
-    mark: parseMark(await look.readText(`${path}/${COPY_MARK}`)),
-    containers: (await look.list(`${path}/containers`))?.length ?? 0,
+    mark: names === null ? null : parseMark(await look.readText(`${path}/${COPY_MARK}`)),
+    containers: names === null ? 0 : (await look.list(`${path}/containers`))?.length ?? 0,
     number,
     foreign: foreign.map(({ at, type }) => `${at} (${type})`),
     busy: ofContainers.length > 0,

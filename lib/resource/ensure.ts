@@ -35,8 +35,11 @@ export interface Ensurer {
   readonly ensure: Ensure;
   /** Many at once: one look for all, one process per tool where order allows. Order is that of the list. */
   ensureAll(resources: readonly AnyResource[]): Promise<readonly Ensured<unknown>[]>;
-  /** Gives back, newest first, what the journal has of these resources as it was before berth. */
-  undo(resources: readonly AnyResource[]): Promise<Undone>;
+  /**
+   * Gives back, newest first, what the journal has of these resources as it was before berth. What `stays` is left,
+   * and left in the journal.
+   */
+  undo(resources: readonly AnyResource[], stays?: (id: string) => boolean): Promise<Undone>;
   /** All changes made or planned so far in this run. */
   readonly changes: readonly Change[];
 }
@@ -51,15 +54,16 @@ export function createEnsure(options: EnsureOptions): Ensurer {
     options.onChange?.(change);
   };
   const ensureAll = (resources: readonly AnyResource[]) => ensureResources(options, told, resources);
-  const undo = (resources: readonly AnyResource[]) =>
-    undoJournalled({ ...options, told, mayDo: (change) => mayDo(options, change) }, resources);
+  const undo = (resources: readonly AnyResource[], stays?: (id: string) => boolean) =>
+    undoJournalled({ ...options, told, mayDo: (change) => mayDo(options, change) }, resources, stays);
   return {
     async ensure<State, Prior>(resource: Resource<State, Prior>): Promise<Ensured<State>> {
       const [ensured] = await ensureAll([resource]);
       return ensured as Ensured<State>;
     },
     ensureAll,
-    undo: (resources) => options.mode === "plan" ? undo(resources) : alone(options, () => undo(resources)),
+    undo: (resources, stays) =>
+      options.mode === "plan" ? undo(resources, stays) : alone(options, () => undo(resources, stays)),
     changes,
   };
 }

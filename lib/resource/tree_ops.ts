@@ -57,12 +57,25 @@ find "$1" -mindepth 1 -maxdepth 1 ${NO_CONTENT} -exec rm -rf --one-file-system -
 /** By one rename; a mount point cannot be renamed: what is in it moves into a directory of it. */
 const SET_ASIDE = `set -e
 [ -d "$1" ] || exit 0
+[ ! -L "$1" ] || exit 0
 if mountpoint -q "$1"; then
   mkdir -p "$1/${ASIDE}$3"
   find "$1" -mindepth 1 -maxdepth 1 ${NO_CONTENT} -exec mv -t "$1/${ASIDE}$3" -- {} +
 else
   [ -e "$2" ] || mv -T "$1" "$2"
 fi`;
+
+/**
+ * The engine writes where its volumes and logs are into each container's file, with the root's path, and finds a
+ * container's volumes nowhere else (20.10, 28.5: "error evaluating symlinks from mount source").
+ */
+const REBASE = `set -e
+[ -d "$1/containers" ] || exit 0
+find "$1/containers" -mindepth 2 -maxdepth 2 -name config.v2.json -exec sed -i "s#\"$2/#\"$3/#g" {} +`;
+
+/** For whoever still knows the former path, and for an engine that has lost its daemon.json. */
+const LEAVE_LINK = `set -e
+[ -e "$1" ] || [ -L "$1" ] || ln -s -T "$2" "$1"`;
 
 /** The way back: only where nothing has taken the place meanwhile. */
 const TAKE_BACK = `set -e
@@ -71,6 +84,7 @@ if mountpoint -q "$1"; then
   find "$1/${ASIDE}$3" -mindepth 1 -maxdepth 1 -exec mv -t "$1" -- {} +
   rmdir "$1/${ASIDE}$3"
 else
+  if [ -e "$2" ] && [ -L "$1" ]; then rm "$1"; fi
   [ ! -e "$2" ] || [ -e "$1" ] || mv -T "$2" "$1"
 fi`;
 
@@ -79,8 +93,17 @@ const UNMOUNTED = `while read -r _ _ _ _ at _; do
   case $at in "$1"/*) echo "$at is still mounted" >&2; exit 1 ;; esac
 done </proc/self/mountinfo`;
 
+/**
+ * One at a time: a copy whose berth was killed goes on by itself, and must not write into what the next run makes. The
+ * lock is held by every process of a script, and released by the kernel with the last one.
+ */
+const ALONE = `mkdir -p /run/berth/lock
+exec 9>/run/berth/lock/trees
+flock 9
+`;
+
 function script(name: string, text: string, args: readonly string[], timeoutMs = COPY_MS): Op {
-  return { run: { argv: ["sh", "-c", text, name, ...args], timeoutMs } };
+  return { run: { argv: ["sh", "-c", ALONE + text, name, ...args], timeoutMs } };
 }
 
 /** Copies the content of one tree into another, which is made where it is missing. */
@@ -111,6 +134,17 @@ export function setAside(path: string, number: string): Op {
 /** Brings back what was set aside. Does nothing where it is gone, or its place is taken. */
 export function takeBack(path: string, number: string): Op {
   return script("berth-take-back", TAKE_BACK, [path, asidePath(path, number), number]);
+}
+
+/** In a copied root, the containers' own paths into the root it was copied from become paths into this one. */
+export function rebaseContainers(root: string, from: string): Op {
+  const pattern = from.replace(/[.*[\]^$\\#]/g, "\\$&");
+  return script("berth-rebase", REBASE, [root, pattern, root]);
+}
+
+/** A symbolic link at a path that has become free. Does nothing where anything stands there. */
+export function leaveLink(path: string, target: string): Op {
+  return script("berth-leave-link", LEAVE_LINK, [path, target]);
 }
 
 /** Fails, naming it, where something is mounted below a path. */

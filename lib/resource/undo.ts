@@ -21,13 +21,15 @@ interface UndoContext extends EnsureOptions {
 }
 
 /**
- * Undoes the journalled ones of these resources. Plan mode tells what it would do.
+ * Undoes the journalled ones of these resources. Plan mode tells what it would do. What `stays` is neither undone nor
+ * forgotten: a later undo finds it in the journal as it is.
  *
  * @throws {BerthError} code `not-converged` after all were tried, one issue for each that could not be undone.
  */
 export async function undoJournalled(
   context: UndoContext,
   resources: readonly AnyResource[],
+  stays: (id: string) => boolean = () => false,
 ): Promise<Undone> {
   const { host, journal, mode, log } = context;
   if (journal === null) return { changes: [], unknown: [] };
@@ -38,6 +40,7 @@ export async function undoJournalled(
   const unknown: string[] = [];
   const issues: Issue[] = [];
   for (const id of [...state.keys()].reverse()) {
+    if (stays(id)) continue;
     const priors = priorsOf(state, id, boot);
     const resource = byId.get(id);
     if (priors === null) { // the reboot has undone it

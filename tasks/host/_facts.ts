@@ -15,6 +15,8 @@ export interface HostFacts {
   readonly bridgeMeta: boolean;
   /** The engine's own default runtime, as an absolute path. */
   readonly runc: string;
+  /** Where daemon.json has the engine's root, if it says. */
+  readonly dataRoot?: string;
   /** How berth itself is started: one path, or a runtime with its arguments. */
   readonly berth: readonly string[];
   /** The init system that runs. */
@@ -28,10 +30,10 @@ const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "
 
 /** Reads the facts. */
 export async function hostFacts(look: Look): Promise<HostFacts> {
-  const [paths, modules, runc, meta, init] = await Promise.all([
+  const [paths, modules, { runc, dataRoot }, meta, init] = await Promise.all([
     Promise.all(PROGRAMS.map((program) => findProgram(look, program))),
     look.stat("/proc/modules"),
-    defaultRuntime(look),
+    engineFile(look),
     kernelModule("nft_meta_bridge").observe(look),
     hasInit(look),
   ]);
@@ -40,6 +42,7 @@ export async function hostFacts(look: Look): Promise<HostFacts> {
     modules: modules !== null,
     bridgeMeta: meta !== null && meta.how !== "unavailable",
     runc: runc ?? paths[PROGRAMS.indexOf("runc")] ?? "/usr/sbin/runc",
+    ...(dataRoot === undefined ? {} : { dataRoot }),
     berth: berthCommand(),
     init,
   };
@@ -53,17 +56,22 @@ async function findProgram(look: Look, program: string): Promise<string | null> 
   return null;
 }
 
-/** Where the operator has chosen another default runtime, vnodes run on that one. */
-async function defaultRuntime(look: Look): Promise<string | null> {
+/** What daemon.json has of these. Where the operator has chosen another default runtime, vnodes run on that one. */
+async function engineFile(look: Look): Promise<{ readonly runc?: string; readonly dataRoot?: string }> {
   try {
     const file = JSON.parse(await look.readText(DAEMON_JSON) ?? "{}") as {
       readonly "default-runtime"?: string;
+      readonly "data-root"?: unknown;
       readonly runtimes?: Readonly<Record<string, { readonly path?: string }>>;
     };
-    const path = file.runtimes?.[file["default-runtime"] ?? ""]?.path ?? null;
-    return path?.startsWith("/") ? path : null;
+    const path = file.runtimes?.[file["default-runtime"] ?? ""]?.path;
+    const root = file["data-root"];
+    return {
+      ...(path?.startsWith("/") ? { runc: path } : {}),
+      ...(typeof root === "string" && root.startsWith("/") ? { dataRoot: root } : {}),
+    };
   } catch {
-    return null; // The task that merges the file says what is wrong with it.
+    return {}; // The task that merges the file says what is wrong with it.
   }
 }
 

@@ -26,13 +26,30 @@ export interface Step {
   readonly again?: (error: unknown) => boolean;
   /** Later stages may hang on what earlier ones made: each is observed when the one before it is done. */
   readonly stages: readonly Stage[];
+  /** Further stages, which hang on what is found on the machine before the first of them changes anything. */
+  readonly find?: (look: Look, config: Config) => Promise<FoundStages>;
+}
+
+/** What a step makes of what it has found. */
+export interface FoundStages {
+  readonly stages: readonly Stage[];
+  /** What the operator is told where anything changes: sentences. */
+  readonly said: readonly string[];
+}
+
+/** All stages of a step. @throws {BerthError} what `find` has against it. */
+export async function foundStages(look: Look, config: Config, step: Step): Promise<FoundStages> {
+  const found = await step.find?.(look, config);
+  return { stages: [...step.stages, ...(found?.stages ?? [])], said: found?.said ?? [] };
 }
 
 /** Makes one step so (or plans it). */
 export async function runStep(context: TaskContext<unknown>, step: Step): Promise<void> {
   const config = await context.config();
   await step.check?.(context.host, config);
-  for (const stage of step.stages) {
+  const before = context.changes.length;
+  const { stages, said } = await foundStages(context.host, config, step);
+  for (const stage of stages) {
     const make = async () => {
       await context.ensureAll(await stage(config, await hostFacts(context.host), context.host));
     };
@@ -44,6 +61,7 @@ export async function runStep(context: TaskContext<unknown>, step: Step): Promis
       await make();
     }
   }
+  if (context.changes.length > before) said.forEach((line) => context.log.info(line));
 }
 
 /** What one step would change. Changes nothing, whatever the mode. */
@@ -54,12 +72,13 @@ export async function planStep(context: TaskContext<unknown>, step: Step): Promi
   return await differences(context.host, await resourcesOf(step, config, facts, context.host));
 }
 
-/** The resources of all stages of a step, as they are known now. */
+/** The resources of all stages of a step, as they are known now. @throws {BerthError} what `find` has against it. */
 export async function resourcesOf(
   step: Step,
   config: Config,
   facts: HostFacts,
   look: Look,
 ): Promise<readonly AnyResource[]> {
-  return (await Promise.all(step.stages.map((stage) => stage(config, facts, look)))).flat();
+  const { stages } = await foundStages(look, config, step);
+  return (await Promise.all(stages.map((stage) => stage(config, facts, look)))).flat();
 }

@@ -12,7 +12,6 @@ import { runStep, type Step } from "./_step.ts";
 /** The name under which the engine knows the gate: `HostConfig.Runtime` of each vnode. */
 export const RUNTIME_NAME = "berth";
 const DEFAULT_SOCKET = "/var/run/docker.sock";
-const DEFAULT_ROOT = "/var/lib/docker";
 
 /** The keys of daemon.json that are berth's: docker0 out of the way, filtering and NAT left to us, the gate known. */
 export function engineOptions(config: Config): JsonObject {
@@ -25,7 +24,6 @@ export function engineOptions(config: Config): JsonObject {
     ...(engine.iptables ? {} : { "ip6tables": false }),
     "ip-masq": engine.iptables,
     "live-restore": engine.liveRestore,
-    ...(engine.root === DEFAULT_ROOT ? {} : { "data-root": engine.root }),
     ...(engine.socket === DEFAULT_SOCKET ? {} : { hosts: [`unix://${engine.socket}`] }),
     "runtimes": {
       ...engine.options.runtimes as JsonObject | undefined,

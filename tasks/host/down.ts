@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { task, type TaskContext } from "../../lib/cli/task.ts";
 import { BerthError } from "../../lib/log/error.ts";
+import type { Look } from "../../lib/host/types.ts";
 import type { AnyResource } from "../../lib/resource/ensure.ts";
 import { readJournal } from "../../lib/resource/journal.ts";
 import { packages } from "../../lib/resource/kinds/package.ts";
@@ -12,21 +13,27 @@ import { STEPS } from "./_all.ts";
 import { hostFacts } from "./_facts.ts";
 import { resourcesOf } from "./_step.ts";
 import { removeRc } from "./rc.ts";
+import { findStorage, storageStep } from "./storage.ts";
 
 /** Undoes all host tasks, newest change first. */
 export default task({
   summary: "Give the machine back as it was: undo all host tasks",
   description:
     "Undoes what the journal tells, as far as nobody has changed it since. Packages and the directories\n" +
-    "with records stay. The watch is ended. Refused while vnodes exist: take them down first (berth vnode down).",
+    "with records stay, and without --storage all of storage does. With it the engine's root moves back with its\n" +
+    "content, if that fits; volumes and their group go only with consent to each. The watch is ended.\n" +
+    "Refused while vnodes exist: take them down first (berth vnode down).",
   changes: true,
-  options: v.object({}),
+  options: v.object({
+    storage: v.optional(v.pipe(v.boolean(), v.description("Give back storage, too")), false),
+  }),
   async run(context) {
     await refuseWithVnodes(context);
-    const resources = await allResources(context);
+    const { resources, storage } = await allResources(context, context.options.storage);
+    const stays = context.options.storage ? new Set<string>() : new Set(storage);
     // The watch would put right at once what is given back.
     if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
-    const undone = await context.undo(resources);
+    const undone = await context.undo(resources, (id) => stays.has(id));
     // An image may have brought it, of which the journal does not tell: else the next boot would undo this.
     await removeRc(context, (await hostFacts(context.host)).init);
     context.output({ left: undone.unknown });
@@ -35,20 +42,34 @@ export default task({
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** All resources of all steps. What stays is in the list too, but gives nothing back. */
-async function allResources(context: TaskContext<unknown>): Promise<readonly AnyResource[]> {
+/** All resources of all steps, and the names of those of storage. */
+async function allResources(
+  context: TaskContext<unknown>,
+  withStorage: boolean,
+): Promise<{ readonly resources: readonly AnyResource[]; readonly storage: readonly string[] }> {
   const config = await context.config();
   const facts = await hostFacts(context.host);
-  const all = (await Promise.all(STEPS.map(async (step) => {
-    const resources = await resourcesOf(step, config, facts, context.host);
-    return step.name === "storage" ? resources.map(kept) : resources;
-  }))).flat();
+  const others = STEPS.filter(({ name }) => name !== "storage");
+  const all = (await Promise.all(others.map((step) => resourcesOf(step, config, facts, context.host))))
+    .flat();
+  const step = { ...storageStep, find: (look: Look) => findStorage(look, config, { back: true }) };
+  // A storage that is out of order stays as it is, and keeps nothing else from being given back.
+  const storage = await resourcesOf(step, config, facts, context.host).catch((error) => {
+    if (withStorage) throw error;
+    return [];
+  });
+  // Records of vnodes, journal and locks are data: their directories stay, whatever is given back.
+  const isDirectory = ({ id }: AnyResource) => id.startsWith("directory ");
   // What was installed is missing no longer, so the step would name it no more.
   const installed = [...(await readJournal(context.host)).keys()].filter((id) => id.startsWith("packages "));
-  return [
-    ...all,
-    ...installed.map((id) => kept(packages(id.split(" ").slice(1).filter((name) => name !== "")))),
-  ];
+  return {
+    resources: [
+      ...all,
+      ...storage.map((resource) => isDirectory(resource) ? kept(resource) : resource),
+      ...installed.map((id) => kept(packages(id.split(" ").slice(1).filter((name) => name !== "")))),
+    ],
+    storage: storage.filter((resource) => !isDirectory(resource)).map(({ id }) => id),
+  };
 }
 
 function kept(resource: AnyResource): AnyResource {

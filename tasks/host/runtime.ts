@@ -17,7 +17,7 @@ export function runtimeResources(config: Config, facts: HostFacts) {
   const [program = "", ...args] = facts.berth;
   const script = textFile(
     GATE_PATH,
-    gateText(config, facts.runc, args.length === 0 ? program : BERTH_SCRIPT),
+    gateText(config, facts, args.length === 0 ? program : BERTH_SCRIPT),
     {
       mode: 0o755,
     },
@@ -27,8 +27,8 @@ export function runtimeResources(config: Config, facts: HostFacts) {
   return [directory(FOLDER), textFile(BERTH_SCRIPT, line, { mode: 0o755 }), script];
 }
 
-function gateText(config: Config, runc: string, berth: string): string {
-  return gateScript({ runc, berth, dataRoot: config.host.engine.root });
+function gateText(config: Config, { runc, dataRoot }: HostFacts, berth: string): string {
+  return gateScript({ runc, berth, dataRoot: dataRoot ?? config.host.engine.root });
 }
 
 function quoted(word: string): string {

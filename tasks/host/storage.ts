@@ -1,23 +1,113 @@
-// `berth host storage`: the places where berth keeps its records. Layout `plain`: directories.
+// `berth host storage`: disks, volumes, file systems and mounts as the layout wants them; the places where berth keeps
+// its records; the engine's root, moved with its content. What a layout is made of is chosen in lib/resource/lvm.
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
+import type { Config } from "../../lib/config/types.ts";
+import type { Look } from "../../lib/host/types.ts";
+import { engineGuards } from "../../lib/resource/engine_guard.ts";
+import { engineRoot } from "../../lib/resource/engine_root.ts";
+import { DEFAULT_ROOT } from "../../lib/resource/engine_root_look.ts";
+import type { AnyResource } from "../../lib/resource/ensure.ts";
 import { directory } from "../../lib/resource/kinds/file.ts";
+import { fileSystem, grownFileSystem } from "../../lib/resource/kinds/file_system.ts";
+import { fstabEntry } from "../../lib/resource/kinds/fstab.ts";
+import { mounted } from "../../lib/resource/kinds/mount.ts";
+import { chooseStorage } from "../../lib/resource/lvm/choose.ts";
+import { storageFacts } from "../../lib/resource/lvm/look.ts";
+import type { StorageChoice, Volume } from "../../lib/resource/lvm/types.ts";
+import { recordsAt } from "../../lib/resource/records_place.ts";
 import { GATE_DIRECTORY, RUN_DIRECTORY, STATE_DIRECTORY, VNODES_DIRECTORY } from "../../lib/vnode/paths.ts";
-import { runStep, type Step } from "./_step.ts";
+import { type FoundStages, runStep, type Stage, type Step } from "./_step.ts";
+
+/** Where records of vnodes stand in layouts with volumes: they outlive a re-imaged system disk. */
+const VNODES_VOLUME = "/vminfo/berth/vnodes";
 
 /** Directories that only root may enter: journal and records, the gate's batches, locks and lives. */
 export function storageResources() {
-  return [STATE_DIRECTORY, VNODES_DIRECTORY, GATE_DIRECTORY, RUN_DIRECTORY].map((path) =>
-    directory(path, 0o700)
-  );
+  return directories([STATE_DIRECTORY, VNODES_DIRECTORY, GATE_DIRECTORY, RUN_DIRECTORY]);
 }
 
-export const storageStep: Step = { name: "storage", needs: [], stages: [storageResources] };
+function directories(paths: readonly string[]) {
+  return paths.map((path) => directory(path, 0o700));
+}
+
+/** What a run is to do about storage: one look, before anything is changed. `back`: for an undo. */
+export async function findStorage(
+  look: Look,
+  config: Config,
+  { back = false }: { readonly back?: boolean } = {},
+): Promise<FoundStages & { readonly choice: StorageChoice }> {
+  const facts = await storageFacts(look, config.host.storage.layout);
+  const choice = chooseStorage(config.host, facts);
+  // Without device-mapper there is nothing but directories, and so nothing that could change of itself.
+  const record = facts.deviceMapper ? [[choice.record]] : [];
+  const stages = [
+    ...(choice.layout === "plain" ? plain(config, back) : volumes(config, choice, back)),
+    ...record,
+  ];
+  return { stages: stages.map((resources): Stage => () => resources), said: choice.said, choice };
+}
+
+/** Each list is looked at when the one before it stands. */
+type Lists = readonly (readonly AnyResource[])[];
+
+function plain({ host: { engine } }: Config, back: boolean): Lists {
+  const root = engine.root === DEFAULT_ROOT ? [] : [[engineRoot(engine.root, { back })]];
+  return [storageResources(), ...root];
+}
+
+function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists {
+  const { fileSystem, adopt } = host.storage;
+  const root = choice.engineRoot ?? host.engine.root;
+  return [
+    directories([STATE_DIRECTORY, GATE_DIRECTORY, RUN_DIRECTORY]),
+    choice.resources,
+    ...choice.volumes.flatMap((volume) => onVolume(volume, fileSystem, adopt)),
+    engineGuards(choice.volumes.map(({ mount }) => mount)),
+    [recordsAt(VNODES_DIRECTORY, VNODES_VOLUME)],
+    [engineRoot(root, { back, options: choice.engineOptions })],
+  ];
+}
+
+/** File system, line in fstab, mount, and the file system grown to what its volume has grown to. */
+function onVolume({ name, device, mount }: Volume, type: "ext4" | "xfs", adopt: boolean): Lists {
+  const isXfs = type === "xfs";
+  // By project quotas the engine limits what a container may write (overlay2.size); on ext4 it cannot.
+  const options = isXfs ? ["prjquota"] : [];
+  return [
+    [fileSystem({ device, type, label: `berth-${name}`, adopt })],
+    [fstabEntry({
+      source: device,
+      target: mount,
+      type,
+      // A missing disk must not keep the machine from booting: the engine's own guards see that it waits.
+      options: ["defaults", ...options, "nofail", "x-systemd.device-timeout=30s"],
+      pass: isXfs ? 0 : 2,
+    })],
+    [mounted({ target: mount, source: device, options })],
+    [grownFileSystem(device, type, mount)],
+  ];
+}
+
+export const storageStep: Step = {
+  name: "storage",
+  needs: ["packages"],
+  stages: [],
+  find: findStorage,
+};
 
 export default task({
-  summary: "Make the directories for records, state and locks",
-  description: "They stay when the host is given back: records of vnodes are data.",
+  summary: "Make disks, volumes, file systems and the places of records; move the engine's root there",
+  description:
+    "The layout is chosen once and stays: overlay where a blank disk is found, else plain (directories). What is\n" +
+    "not blank is refused, with the lines of host.yaml that would consent. The engine's root moves with its content;\n" +
+    "the former directory is set aside. All of it stays when the host is given back without --storage.",
   changes: true,
   options: v.object({}),
-  run: (context) => runStep(context, storageStep),
+  async run(context) {
+    await runStep(context, storageStep);
+    const { choice } = await findStorage(context.host, await context.config());
+    const { layout, by, said } = choice;
+    context.output({ layout, by, said }, [`Layout ${layout} (${by})`, ...said].join("\n"));
+  },
 });

@@ -67,7 +67,18 @@ export const treeCommands: FakeCommand = ({ argv }, machine) => {
     case "berth-set-aside":
       if (machine.directories.has(one) && !machine.directories.has(two)) rename(machine, one, two);
       return {};
+    case "berth-leave-link":
+      if (!machine.directories.has(one) && !machine.symlinks.has(one)) machine.symlinks.set(one, two);
+      return {};
+    case "berth-rebase":
+      for (const path of content(machine, one).filter((name) => name.endsWith("/config.v2.json"))) {
+        const file = machine.files.get(path)!;
+        const text = file.text.replaceAll(`"${two.replaceAll("\\", "")}/`, `"${one}/`);
+        machine.files.set(path, { ...file, text });
+      }
+      return {};
     case "berth-take-back":
+      if (machine.directories.has(two)) machine.symlinks.delete(one);
       if (machine.directories.has(two) && !machine.directories.has(one)) rename(machine, two, one);
       return {};
     case "berth-move-records":

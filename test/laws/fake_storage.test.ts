@@ -51,7 +51,10 @@ function open(): Promise<World> {
 }
 
 async function plantRoot(host: Host, path: string, container: string): Promise<void> {
-  await host.writeText(`${path}/containers/${container}/config.v2.json`, `{"Name":"${container}"}`);
+  await host.writeText(
+    `${path}/containers/${container}/config.v2.json`,
+    `{"Name":"${container}","LogPath":"${path}/l"}`,
+  );
   await host.writeText(`${path}/overlay2/layer/diff/file`, "content\n");
   await host.writeText(`${path}/image/overlay2/repositories.json`, "{}");
 }
@@ -126,8 +129,9 @@ async function named(host: Host): Promise<string> {
 }
 
 const whole = (host: FakeHost, root: string) =>
+  host.machine.files.get(`${root}/containers/web/config.v2.json`)?.text ===
+    `{"Name":"web","LogPath":"${root.replace(".set-aside", "")}/l"}` &&
   host.machine.files.get(`${root}/overlay2/layer/diff/file`)?.text === "content\n" &&
-  host.machine.files.has(`${root}/containers/web/config.v2.json`) &&
   host.machine.files.has(`${root}/image/overlay2/repositories.json`);
 const ensuring = (host: Host, consent?: () => boolean) =>
   createEnsure({ host, mode: "apply", journal: createJournal(host), ...(consent ? { consent } : {}) });
@@ -154,6 +158,7 @@ test("engineRoot() leaves a whole root in use, whichever op a crash comes after"
     assert.ok(whole(host, ROOT));
     assert.is(host.machine.files.get(`${ROOT}/volumes/since/_data/file`)?.text, "since\n", `call ${calls}`);
     assert.ok(whole(host, `${OLD}.set-aside`), "what was before is still there");
+    assert.is(await host.readLink(OLD), ROOT);
     assert.ok(startDockerd(host.machine) === null);
     assert.not([...host.machine.files.keys()].some((path) => path.endsWith(".berth-copy")));
   }
@@ -190,7 +195,32 @@ test("engineRoot() takes consent to adopt a root where the present one has conta
   assert.is(await named(host), OLD);
   await ensuring(host, () => true).ensure(engineRoot(ROOT));
   assert.is(await named(host), ROOT);
-  assert.is(await host.readText(`${OLD}.set-aside/containers/mine/config.v2.json`), '{"Name":"mine"}');
+  assert.is(
+    await host.readText(`${OLD}.set-aside/containers/mine/config.v2.json`),
+    `{"Name":"mine","LogPath":"${OLD}/l"}`,
+  );
+});
+
+test("engineRoot() moves what an operator's link leads to", async () => {
+  const host = machine();
+  await plantRoot(host, "/data/docker", "web");
+  host.machine.symlinks.set(OLD, "/data/docker");
+  await ensuring(host).ensure(engineRoot(ROOT));
+  assert.ok(whole(host, ROOT));
+  assert.ok(whole(host, "/data/docker.set-aside"));
+  await ensuring(host).undo([engineRoot(ROOT)]);
+  assert.ok(whole(host, "/data/docker"));
+  assert.is(await named(host), OLD);
+});
+
+test("engineRoot() finds an engine that has lost its daemon.json by the link", async () => {
+  const host = machine();
+  await plantRoot(host, OLD, "web");
+  await ensuring(host).ensure(engineRoot(ROOT));
+  await host.remove(DAEMON_JSON);
+  const { changes } = await ensuring(host).ensure(engineRoot(ROOT));
+  assert.equal(changes.map(({ why }) => why), [`at "${OLD}", wanted "${ROOT}"; nothing to move`]);
+  assert.ok(whole(host, ROOT));
 });
 
 const refused = async (plant: (host: FakeHost) => Promise<void> | void, message: RegExp) => {

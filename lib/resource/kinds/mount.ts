@@ -4,7 +4,7 @@
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
 import type { Change, Op, Resource } from "../types.ts";
-import { type Mount, MOUNTINFO, mountOf, parseMounts } from "./mounts.ts";
+import { type Mount, MOUNTINFO, mountOf, parseMounts, rootWithin } from "./mounts.ts";
 
 /** What is wanted. */
 export interface MountWish {
@@ -94,8 +94,7 @@ async function wantedOf(look: Look, source: string, mounts: readonly Mount[]): P
   if (!source.startsWith("/dev/")) {
     const above = mountOf(mounts, source);
     if (above === undefined) return null;
-    const below = source.slice(above.at === "/" ? 0 : above.at.length);
-    return { device: above.device, root: `${above.root === "/" ? "" : above.root}${below}` || "/" };
+    return { device: above.device, root: rootWithin(above, source) };
   }
   const { stdout } = await look.query({ argv: ["lsblk", "-d", "-n", "-o", "MAJ:MIN", source] });
   return { device: stdout.trim(), root: "/" };

@@ -40,3 +40,9 @@ export function parseMounts(text: string): readonly Mount[] {
 export function mountOf(mounts: readonly Mount[], path: string): Mount | undefined {
   return mounts.findLast(({ at }) => at === path || path.startsWith(at === "/" ? "/" : `${at}/`));
 }
+
+/** What a bind mount of a path has as its root, where that path is seen through this mount. */
+export function rootWithin(mount: Mount, path: string): string {
+  const below = path.slice(mount.at === "/" ? 0 : mount.at.length);
+  return `${mount.root === "/" ? "" : mount.root}${below}` || "/";
+}

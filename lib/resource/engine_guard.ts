@@ -1,0 +1,43 @@
+// That nobody starts the engine while the file systems it lives on are missing: drop-ins where systemd runs, lines in
+// the init script's own settings where sysvinit does. The directories under the mounts are immutable besides
+// (kinds/mount.ts), which holds for whoever starts a dockerd by hand.
+import { hasInit } from "../host/facts.ts";
+import type { AnyResource } from "./ensure.ts";
+import { dropIn } from "./kinds/drop_in.ts";
+import { fileBlock } from "./kinds/file_block.ts";
+
+/** Units that start the engine or what holds its images; a drop-in of a unit that is not there does nothing. */
+const UNITS = ["docker.service", "docker.socket", "containerd.service"];
+/** Read by Debian's init script of docker, with the script's own arguments. */
+const SETTINGS = "/etc/default/docker";
+
+/** The guards over these mount points, in whatever way the machine's init system takes them. */
+export function engineGuards(mounts: readonly string[]): readonly AnyResource[] {
+  const unit = `# Written by berth (host storage); changes here are lost\n[Unit]\nRequiresMountsFor=${
+    mounts.join(" ")
+  }\n`;
+  return [...UNITS.map((name) => dropIn(name, "berth-storage", unit)), sysvGuard(mounts)];
+}
+
+function sysvGuard(mounts: readonly string[]): AnyResource {
+  const lines = `case "$1" in start | restart | force-reload)
+  for berth_mount in ${mounts.join(" ")}; do
+    mountpoint -q "$berth_mount" && continue
+    echo "Not started: $berth_mount is not mounted (berth host storage)" >&2
+    exit 1
+  done ;;
+esac
+`;
+  const block = fileBlock(SETTINGS, lines);
+  // Elsewhere the file is read by others, who do not take it for a script.
+  return {
+    ...block,
+    async observe(look) {
+      const isRead = await hasInit(look) === "sysvinit";
+      return isRead ? { read: true, file: await block.observe(look) } : { read: false, file: null };
+    },
+    diff: (found) => found.read ? block.diff(found.file) : [],
+    prior: (found) => block.prior(found?.file ?? null),
+    revert: (prior, found) => found?.read ? block.revert(prior, found.file) : [],
+  };
+}
