@@ -24,7 +24,7 @@ export const tree: Tree = {
     load: () => import("./halt.ts"),
   },
   "host autostart": {
-    summary: "Keep Docker from starting vnodes by itself",
+    summary: "Keep Docker and the machine's units from starting vnodes by themselves",
     load: () => import("./host/autostart.ts"),
   },
   "host check": {

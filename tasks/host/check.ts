@@ -1,6 +1,7 @@
 // `berth host check`: whether the machine is still as prepared. Changes nothing.
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
+import { otherStarters } from "./autostart.ts";
 import { planAll, throwFailures } from "./_all.ts";
 
 /** Lists each difference; exit code 2 when there is one. */
@@ -17,7 +18,11 @@ export default task({
     const text = count === 0
       ? "As prepared"
       : `${count} difference${count === 1 ? "" : "s"}: berth host up mends`;
-    context.output({ differences }, text);
+    const others = await otherStarters(context.host);
+    context.output(
+      { differences, starters: others.starters },
+      others.text === "" ? text : `${others.text}\n${text}`,
+    );
     if (count > 0) context.exit(2);
   },
 });
