@@ -129,7 +129,9 @@ export function shownCommand(command: Command): string {
 /** The error a command with an unwanted exit code ends in; names the line of a batch that failed. */
 export function commandFailed(command: Command, output: Output): BerthError {
   const said = output.stderr.split("\n").map((line) => line.trimEnd()).filter((line) => line !== "");
-  const reason = said.slice(0, SHOWN_STDERR_LINES).join("; ") || "it said nothing on standard error";
+  const holder = lockHolder(command, output);
+  const reason = [...said.slice(0, SHOWN_STDERR_LINES), ...(holder === null ? [] : [holder])].join("; ") ||
+    "it said nothing on standard error";
   const line = failedBatchLine(command, output);
   const where = line === null ? "" : ` at line ${line.number} "${line.text}"`;
   return new BerthError({
@@ -137,6 +139,14 @@ export function commandFailed(command: Command, output: Output): BerthError {
     object: `command ${command.argv[0]}`,
     message: `Command "${shownCommand(command)}" failed with exit ${output.exit}${where}: ${reason}`,
   });
+}
+
+/** Who has the lock that apt waited for in vain: it says so on standard output only, while it waits. */
+function lockHolder({ argv }: Command, { stdout }: Output): string | null {
+  if (argv[0] !== "apt-get") return null;
+  const [, path, who] = /Could not get lock (\S+?)\. It is held by (process \d+ \([^)]*\))/.exec(stdout) ??
+    [];
+  return who === undefined ? null : `${path} is held by ${who}`;
 }
 
 /** The error of a command that outlived its `timeoutMs` and was killed with its process group. */
