@@ -149,6 +149,7 @@ async function stalePidFiles(look: Look): Promise<readonly string[]> {
 /** Waits while a daemon that is up does not answer: true when it does, false when it has ended instead. */
 async function answers(look: Look, pid: number): Promise<boolean> {
   const until = Date.now() + ANSWER_MS;
+  let round = 0;
   while ((await look.engine("/_ping").catch(() => null))?.status !== 200) {
     if (await isOver(look, pid)) return false;
     if (Date.now() > until) {
@@ -159,6 +160,8 @@ async function answers(look: Look, pid: number): Promise<boolean> {
         next: "Look at /var/log/dockerd.log, or: journalctl -u docker",
       });
     }
+    // A program is what notices that berth was asked to stop: about once a second.
+    if (++round % 20 === 0) await look.query({ argv: ["uname", "-s"] });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return true;

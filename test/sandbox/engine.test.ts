@@ -100,8 +100,9 @@ function story(engine: typeof ENGINES[number]): void {
     // Its socket is gone and it lives on: what is seen of one that stops its containers first.
     await box.sh(`kill ${old}; while [ -S /run/docker.sock ]; do :; done; kill -STOP ${old}`);
     const waiting = berth("host", "daemon-json");
-    assert.is((await box.run(["timeout", "2", "berth", "host", "plan"])).exit, 124, "it waits");
+    const other = await box.run(["timeout", "-k", "10", "2", "berth", "host", "plan"]);
     await box.sh(`kill -CONT ${old}`);
+    assert.is(other.exit, 124, `it waits; ${other.stdout}${other.stderr}`);
     const said = await waiting;
     assert.is(said.exit, 0, said.stdout + said.stderr);
     assert.ok(await box.dockerdAnswers());
