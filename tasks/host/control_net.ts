@@ -5,7 +5,7 @@ import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
-import { managerForm } from "../../lib/resource/control_device/manager.ts";
+import { managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
 import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
 import { checkControlSubnet } from "../../lib/resource/control_subnet.ts";
 import { type DockerNetwork, dockerNetwork } from "../../lib/resource/docker_network.ts";
@@ -104,6 +104,12 @@ async function managerResources(config: Config, _facts: HostFacts, look: Look) {
   return (await managerForm(look, control)).resources;
 }
 
+/** Devices that are named no more go back to their managers, before anything else is moved. */
+async function freedResources(config: Config, _facts: HostFacts, look: Look) {
+  const { wanted } = await uplinksOf(look, config);
+  return await managerFreed(look, { bridge: CONTROL_NETWORK, alias: aliasOf(config) }, wanted?.name ?? null);
+}
+
 async function check(look: Look, config: Config): Promise<void> {
   await checkControlSubnet(look, { subnet: config.host.controlNet.subnet, network: CONTROL_NETWORK });
   // A manager that berth cannot write for is told before anything is touched.
@@ -124,6 +130,7 @@ export const controlNetStep: Step = {
   stages: [
     () => [settledMove()],
     controlNetGround,
+    freedResources,
     deviceResources,
     managerResources,
   ],

@@ -72,7 +72,7 @@ export async function managerFreed(
 
 /** A form that is not wanted: what takes it away is what there is to do. */
 function freed<State>(form: Resource<State, State | null>): Resource<State, State | null> {
-  return { ...form, diff: (found) => form.revert(null, found), revert: () => [] };
+  return { ...form, diff: (found) => form.revert(null, found) };
 }
 
 /**

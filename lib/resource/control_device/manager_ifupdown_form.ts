@@ -59,12 +59,15 @@ fi
 for link in "$device" "$bridge"; do
   grep -qsx "$link=.*" ${IFSTATE} || { echo "$link=$link" >>${IFSTATE} && echo "$link" >"${IFSTATE}.$link"; }
 done
-ip addr add "$alias" dev "$bridge" label "$bridge:b" 2>/dev/null || :`;
+# The label keeps dhclient's script from taking it away with its own.
+ip -o addr show dev "$bridge" label "$bridge:b" | grep -q . ||
+  printf '%s\\n' "addr del $alias dev $bridge" "addr add $alias dev $bridge label $bridge:b" | ip -force -batch - 2>/dev/null || :`;
 
 /** Back to the device $1 from the bridge $2, by ifupdown and its files as they are now. */
 const GIVE_BACK = `${END_CLIENTS}
 end_clients "$2" "$1"
 ip addr flush dev "$2" scope global 2>/dev/null
+ip addr flush dev "$1" scope global # ifup does not bear an address that stands
 ip link set dev "$1" nomaster addrgenmode eui64 alias ""
 sed -i "/^$2=/d; /^$1=/d" ${IFSTATE} && rm -f "${IFSTATE}.$1" "${IFSTATE}.$2"
 exec ifup "$1"`;
