@@ -183,7 +183,10 @@ async function networkdResources(look: Look, found: ManagedDevice) {
   // The device's own file is gone since: what we made of it is what there is.
   if (networkFile === null || network === null) return [];
   const ours = await look.readText(networkdPaths(prefixBefore(networkFile)).bridge);
-  const iaid = found.clientId === null ? iaidOfForm(ours ?? "") : iaidOf(found.clientId);
+  // A bridge that got its addresses otherwise so far has no lease that could be lost.
+  const iaid = found.clientId === null
+    ? iaidOfForm(ours ?? "") ?? (ours === null ? null : undefined)
+    : iaidOf(found.clientId);
   return [networkdHolds(found, networkdForm(found, networkFile, network, iaid), networkFile)];
 }
 

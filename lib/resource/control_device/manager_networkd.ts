@@ -105,14 +105,14 @@ export function iaidOf(clientId: string): number | null {
  *
  * @param network the device's own file, drop-ins appended.
  * @param iaid of the device's leases. networkd makes it from a device's name, so the bridge's would be another one,
- * and the server would give another address.
+ * and the server would give another address. null: not known; undefined: there is no lease to be kept.
  * @throws {BerthError} code `refused` where the device cannot be a port, or its leases cannot be kept.
  */
 export function networkdForm(
   found: Pick<ManagedDevice, "device" | "bridge" | "alias" | "mac">,
   networkFile: string,
   network: string,
-  iaid: number | null,
+  iaid: number | null | undefined,
 ): NetworkdForm {
   const { device, bridge, alias, mac } = found;
   const paths = networkdPaths(prefixBefore(networkFile));
@@ -147,7 +147,8 @@ export function networkdForm(
 }
 
 /** Sections with the IAID, for the protocols in use that do not name one themselves. */
-function identity(networkFile: string, { bridge }: DividedNetwork, iaid: number | null) {
+function identity(networkFile: string, { bridge }: DividedNetwork, iaid: number | null | undefined) {
+  if (iaid === undefined) return [];
   // Legacy words: v4 and v6, and "both" for "yes".
   const dhcp = (lastValue(bridge, "Network", "DHCP") ?? "no").toLowerCase();
   const isAny = ["yes", "true", "on", "1", "both"].includes(dhcp);
