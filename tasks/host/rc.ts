@@ -57,7 +57,7 @@ export default task({
   summary: "Have berth started at boot, and vnodes halted in order at shutdown",
   description: `
 Units for systemd (berth-prepare before the engine, berth-boot after it, berth-halt, berth-watch), or the init
-scripts berth-prepare and berth. In an image's chroot, where no init system runs, --image installs for the one
+scripts berth-prepare and berth. In an image's chroot, with /proc mounted, --image installs for the one
 that lies there; nothing else is needed in the image but the executable.
 
 Examples:
