@@ -98,17 +98,21 @@ function onDisks(host: HostConfig, facts: StorageFacts): StorageChoice {
   if (taken.length > 0) {
     return lvmChoice(host, facts, { layout, by, group: null, disks: begunFirst(taken, begun?.disks), said });
   }
-  const occupied = all.filter(({ may, disk }) => ["occupied", "never"].includes(may) && disk.kind === "disk");
+  const occupied = all.filter(({ may, disk }) => may === "occupied" && disk.kind === "disk");
   if (asked === undefined) {
-    const why = facts.disks.length === 0 ? "No spare disk is there" : "No blank disk was found";
-    return plainChoice([why, ...said, ...occupied.flatMap((one) => diskIssue(one).next ?? []).slice(0, 4)]);
+    return plainChoice([
+      "No blank disk was found",
+      ...said,
+      ...occupied.slice(0, 4).flatMap((one) => diskIssue(one).next!),
+    ]);
   }
+  const never = all.filter(({ may, disk }) => may === "never" && disk.kind === "disk");
   throw diskError(
     occupied.length === 0 ? "missing" : "refused",
     `Layout ${asked} needs a blank disk, and none was found`,
     'Add a disk, consent to the loss of what is on one, or write "layout: plain"',
     [
-      ...occupied.map(diskIssue),
+      ...[...occupied, ...never].map(diskIssue),
       ...left.map(({ name, why }) => ({ place: `disk ${name}`, message: `Left out: ${why}` })),
     ],
   );

@@ -143,7 +143,10 @@ export function foundDisks(
   const spinning = largest.filter(({ disk }) => disk.rotational);
   const solid = largest.filter(({ disk }) => !disk.rotational);
   const isWithSolid = config.ssd === "equal" || (config.ssd === "last" && spinning.length === 0);
-  if (!isWithSolid) solid.forEach((verdict) => leave(verdict, "solid-state, and there are others"));
+  const why = config.ssd === "never"
+    ? "solid-state, and storage.ssd is never"
+    : "solid-state, and there are others";
+  if (!isWithSolid) solid.forEach((verdict) => leave(verdict, why));
   const taken = isWithSolid ? largest : spinning;
   // A tenth of what there is: a volume striped over it would be no larger than it (the predecessor's threshold).
   const sum = taken.reduce((total, { disk }) => total + disk.bytes, 0);

@@ -152,5 +152,7 @@ export function shownBytes(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  return `${value >= 100 || Number.isInteger(value) ? Math.floor(value) : value.toFixed(1)} ${units[unit]}`;
+  // Never rounded up: what is told can be had.
+  const shown = value >= 100 ? Math.floor(value) : Math.floor(value * 10) / 10;
+  return `${shown} ${units[unit]}`;
 }
