@@ -2,6 +2,12 @@
 import { renderTable } from "../lib/cli/table.ts";
 import { task } from "../lib/cli/task.ts";
 import { loadUsable, type Usable } from "../lib/config/load.ts";
+import type { Look } from "../lib/host/types.ts";
+import { DAEMON_JSON } from "../lib/resource/engine_look.ts";
+import { namedRoot } from "../lib/resource/engine_root_look.ts";
+import { GROUP } from "../lib/resource/lvm/types.ts";
+import { fillings, warnings } from "../lib/resource/storage_health.ts";
+import { STATE_DIRECTORY, VNODES_DIRECTORY } from "../lib/vnode/paths.ts";
 import { readStatus, type VnodeStatus } from "../lib/vnode/status.ts";
 import { readWatch, type WatchPresence } from "../lib/watch/presence.ts";
 
@@ -11,6 +17,7 @@ function troubles(
   watch: WatchPresence | null,
   vnodes: readonly VnodeStatus[],
   { config, fault }: Usable,
+  full: readonly string[],
 ): string[] {
   const made = new Set(vnodes.map(({ name }) => name));
   const issues = fault === null ? [] : fault.issues.length > 0 ? fault.issues : [fault];
@@ -30,6 +37,7 @@ function troubles(
         one.key.startsWith("full look") ? one.key : `vnode ${one.key}`
       } degraded after ${one.tries} tries: ${one.reason}; next try ${new Date(one.nextTry).toISOString()}`
     ),
+    ...full,
     ...config.vnodes.filter(({ name }) => !made.has(name))
       .map(({ name }) => `vnode ${name} is declared and was never made: berth vnode up ${name}`),
     ...vnodes.filter((one) => one.wanted === "up" && one.state !== "up")
@@ -37,6 +45,13 @@ function troubles(
     ...vnodes.filter((one) => one.state === "up" && one.wiring !== "wired")
       .map((one) => `vnode ${one.name} is ${one.wiring}: berth vnode up ${one.name}`),
   ];
+}
+
+/** What is about to run full, of all that berth and the engine write to. */
+async function storageTroubles(look: Look): Promise<readonly string[]> {
+  const root = namedRoot(await look.readText(DAEMON_JSON));
+  const paths = [STATE_DIRECTORY, VNODES_DIRECTORY, root, "/vms", "/var/log"];
+  return warnings(await fillings(look, paths, GROUP));
 }
 
 /** Milliseconds for the engine: without it the rest is told all the same. */
@@ -52,13 +67,14 @@ export default task({
       (engine) => ({ engine, engineFault: null }),
       (error) => ({ engine: null, engineFault: fault(error) }),
     );
-    const [usable, watch, vnodes] = await Promise.all([
+    const [usable, full, watch, vnodes] = await Promise.all([
       loadUsable({ look: context.host, directory: context.configDirectory }),
+      storageTroubles(context.host),
       readWatch(context.host),
       readStatus(context.host, asked.engine === null ? null : docker),
     ]);
     const { engine, engineFault } = asked;
-    const wrong = troubles(engineFault, watch, vnodes, usable);
+    const wrong = troubles(engineFault, watch, vnodes, usable, full);
     const rows = vnodes.map((
       one,
     ) => [one.name, one.state, one.wanted ?? "-", one.wiring, one.control, one.links.join(", ") || "-"]);

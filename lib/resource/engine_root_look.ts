@@ -70,6 +70,12 @@ export function rootFile(root: string, options: Readonly<Record<string, unknown>
   return jsonFile(DAEMON_JSON, { ...options as JsonObject, "data-root": root });
 }
 
+/** The root that a text of daemon.json names, or the engine's default. Pure. */
+export function namedRoot(text: string | null): string {
+  const said = parseJson(text)["data-root"];
+  return typeof said === "string" && said !== "" ? said : DEFAULT_ROOT;
+}
+
 /** Looks at both places. `back`: what it takes to go home is looked at, too. */
 export async function observeEngineRoot(
   look: Look,
@@ -85,8 +91,7 @@ export async function observeEngineRoot(
     look.stat(RESUME_PATH),
     look.readText("/proc/sys/kernel/random/boot_id"),
   ]);
-  const said = parseJson(engine.text)["data-root"];
-  const current = typeof said === "string" && said !== "" ? said : DEFAULT_ROOT;
+  const current = namedRoot(engine.text);
   const state = parseJson(stateText);
   const from = typeof state.from === "string" ? state.from : null;
   const mounts = parseMounts(await look.readText(MOUNTINFO) ?? "");

@@ -7,7 +7,14 @@ import { type Engine, openSandbox, type Sandbox } from "./harness.ts";
 
 const ROOT = "/vms/docker";
 const OLD = "/vms/old";
-const DAEMON_JSON = `{"iptables": false, "ip6tables": false, "bridge": "none", "data-root": "${OLD}"}\n`;
+/** 28.5 with its images in containerd, as from 29 on by itself. */
+const daemonJson = (engine: Engine) =>
+  `${
+    JSON.stringify({
+      ...{ "iptables": false, "ip6tables": false, "bridge": "none", "data-root": OLD },
+      ...(engine === "28.5" ? { features: { "containerd-snapshotter": true } } : {}),
+    })
+  }\n`;
 const IS_LONG = process.env["BERTH_LONG"] === "1";
 /** After how many commands of a move berth is killed; a move has some twenty. */
 const KILLS = IS_LONG ? Array.from({ length: 24 }, (_, at) => at + 1) : [4, 9, 12, 16];
@@ -43,7 +50,7 @@ function story(engine: Engine): void {
     box = await openSandbox({ engine, berth: true });
     // A plain directory, for no engine works on a clone's own overlay.
     await box.sh(`mkdir -p /var/lib/docker/disk /vms; mount --bind /var/lib/docker/disk /vms`);
-    await box.write("/etc/docker/daemon.json", DAEMON_JSON);
+    await box.write("/etc/docker/daemon.json", daemonJson(engine));
     await box.dockerdStart();
     await box.loadImage();
     await box.sh(
@@ -119,7 +126,7 @@ function story(engine: Engine): void {
     await box.sh(
       `umount ${OLD} ${ROOT} 2>/dev/null || true; rm -rf /var/lib/berth /run/berth ${OLD} ${OLD}.set-aside*`,
     );
-    await box.write("/etc/docker/daemon.json", DAEMON_JSON);
+    await box.write("/etc/docker/daemon.json", daemonJson(engine));
     await box.dockerdStart();
     assert.is((await box.sh("docker ps -aq")).trim(), "");
     await berth(box, 0, "host", "storage");
