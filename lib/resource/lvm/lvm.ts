@@ -119,9 +119,11 @@ function roomOf(
   // Snapshots and clones in the pool take room of the pool, not of the group.
   const foreign = volumes.filter(({ name, pool }) => !ours.has(name) && pool === "")
     .reduce((sum, { bytes }) => sum + Math.ceil(bytes / extentBytes), 0);
+  const vms = volumes.find(({ name }) => name === "vms");
   return {
     extentBytes,
     foreign,
+    linear: vms !== undefined && (added.length > 0 || vms.types.some((type) => type !== "striped")),
     physical: [
       ...there.map(({ disk, extents }) => ({ disk, extents })),
       ...added.map(({ disk }) => (

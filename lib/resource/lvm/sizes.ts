@@ -10,6 +10,8 @@ export interface Room {
   readonly physical: readonly { readonly disk: string; readonly extents: number }[];
   /** Extents that volumes of others hold. */
   readonly foreign: number;
+  /** Volumes are there already, and not all of them in stripes: what is added comes as it fits. */
+  readonly linear: boolean;
 }
 
 /** Sizes in extents. */
@@ -42,12 +44,12 @@ export function extentsOf(bytes: number, extentBytes: number = EXTENT_BYTES): nu
 }
 
 /** Over how many physical volumes volumes are striped: all, where each is on a disk of its own and of like size. */
-export function stripesOf({ physical }: Pick<Room, "physical">): number {
+export function stripesOf({ physical, linear }: Pick<Room, "physical" | "linear">): number {
   const extents = physical.map((one) => one.extents);
   const isAlone = new Set(physical.map(({ disk }) => disk)).size === physical.length;
   const sum = extents.reduce((total, one) => total + one, 0);
   const striped = Math.min(...extents) * extents.length;
-  return physical.length > 1 && isAlone && striped >= sum * STRIPED_SHARE ? physical.length : 1;
+  return !linear && physical.length > 1 && isAlone && striped >= sum * STRIPED_SHARE ? physical.length : 1;
 }
 
 /**
