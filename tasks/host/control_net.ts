@@ -5,7 +5,7 @@ import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
-import { managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
+import { managerForm } from "../../lib/resource/control_device/manager.ts";
 import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
 import { checkControlSubnet } from "../../lib/resource/control_subnet.ts";
 import { type DockerNetwork, dockerNetwork } from "../../lib/resource/docker_network.ts";
@@ -15,6 +15,7 @@ import { addressOn, bridge } from "../../lib/resource/kinds/link.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
 import { CONTROL_NETWORK } from "../../lib/vnode/names.ts";
 import type { HostFacts } from "./_facts.ts";
+import { tables } from "./firewall.ts";
 import { runStep, type Stage, type Step } from "./_step.ts";
 
 /** Docker's network on the bridge. */
@@ -82,8 +83,15 @@ function uplinksOf(look: Look, config: Config): Promise<Uplinks> {
   return findUplinks(look, { device, bridge: CONTROL_NETWORK, address });
 }
 
-/** The device into the bridge, or out of it where the configuration names it no more. */
-async function deviceResources(config: Config, _facts: HostFacts, look: Look) {
+/**
+ * The device into the bridge, or out of it where the configuration names it no more; and the rules about it, which
+ * must let its traffic pass as long as it is there.
+ */
+async function deviceResources(
+  config: Config,
+  facts: HostFacts,
+  look: Look,
+): Promise<readonly AnyResource[]> {
   const { address, gatewayTimeoutMs } = config.host.controlNet;
   const { wanted, moved } = await uplinksOf(look, config);
   const options = {
@@ -92,8 +100,10 @@ async function deviceResources(config: Config, _facts: HostFacts, look: Look) {
     mac: gatewayMac(address),
     timeoutMs: gatewayTimeoutMs,
   };
-  if (wanted !== null) return [controlDevice(wanted.name, options)];
-  return moved === null ? [] : [controlDevice(moved, { ...options, wanted: "free" })];
+  if (wanted !== null) return [...tables(config, facts, wanted), controlDevice(wanted.name, options)];
+  return moved === null
+    ? []
+    : [controlDevice(moved, { ...options, wanted: "free" }), ...tables(config, facts, null)];
 }
 
 /** What makes the move last, by whoever manages the device. */
@@ -102,12 +112,6 @@ async function managerResources(config: Config, _facts: HostFacts, look: Look) {
   if (wanted === null) return [];
   const control = { device: wanted.name, bridge: CONTROL_NETWORK, alias: aliasOf(config) };
   return (await managerForm(look, control)).resources;
-}
-
-/** Devices that are named no more go back to their managers, before anything else is moved. */
-async function freedResources(config: Config, _facts: HostFacts, look: Look) {
-  const { wanted } = await uplinksOf(look, config);
-  return await managerFreed(look, { bridge: CONTROL_NETWORK, alias: aliasOf(config) }, wanted?.name ?? null);
 }
 
 async function check(look: Look, config: Config): Promise<void> {
@@ -130,7 +134,6 @@ export const controlNetStep: Step = {
   stages: [
     () => [settledMove()],
     controlNetGround,
-    freedResources,
     deviceResources,
     managerResources,
   ],

@@ -38,14 +38,23 @@ function networkOf(cidr: string): string {
   return subnet === null ? cidr : subnetText(subnet);
 }
 
+/** Our tables. */
+export function tables(
+  config: Config,
+  facts: HostFacts,
+  uplink: Pick<Uplink, "name" | "subnets"> | null,
+): readonly AnyResource[] {
+  return firewallTables(firewallFacts(config, facts, uplink)).map(nftTable);
+}
+
 /** Our tables; and where Docker's own management is off, an end to what it had set up. */
 export function firewallResources(
   config: Config,
   facts: HostFacts,
   uplink: Pick<Uplink, "name" | "subnets"> | null = null,
 ): readonly AnyResource[] {
-  const tables = firewallTables(firewallFacts(config, facts, uplink)).map(nftTable);
-  return config.host.engine.iptables ? tables : [...tables, noDockerLeftovers()];
+  const ours = tables(config, facts, uplink);
+  return config.host.engine.iptables ? ours : [...ours, noDockerLeftovers()];
 }
 
 /** The device in the bridge, or the one that is to be: a macvlan leaves it where it is. */

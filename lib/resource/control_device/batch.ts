@@ -4,7 +4,7 @@ import { parseInterfaceAddress, type Subnet, subnetAround } from "../../config/a
 import { Problem } from "../../config/problem.ts";
 import { type DeviceAddress, type DeviceFacts, KERNEL_PROTOCOL } from "./facts.ts";
 
-/** `ip -batch` lines, and those that need `ip -6 -batch` (rules, which do not tell their family). */
+/** `ip -batch` lines, and those that need `ip -6 -batch` after them (rules, say, which do not tell their family). */
 export interface Lines {
   readonly main: readonly string[];
   readonly six: readonly string[];
@@ -54,8 +54,9 @@ export function transferLines({ facts, from, to, between, flush }: Transfer): Li
   return {
     main: [
       ...facts.addresses.map((address) => addressLine(address, facts.name, to)),
-      ...neighbourLines(facts, to),
       ...between,
+      // After it: a bridge that is given another MAC forgets its neighbours, permanent ones included.
+      ...neighbourLines(facts, to),
       ...orderedRoutes(facts.routes4, facts).map(route(4)),
       ...orderedRoutes(facts.routes6, facts).map(route(6)),
       ...rules(facts.rules4),
@@ -64,7 +65,13 @@ export function transferLines({ facts, from, to, between, flush }: Transfer): Li
         ? [`addr flush dev ${from}`]
         : facts.addresses.toReversed().map((one) => removeLine(one, from))),
     ],
-    six: rules(facts.rules6),
+    six: [
+      ...rules(facts.rules6),
+      // The kernel leaves the subnet's route of an address with a lifetime behind, to expire.
+      ...(facts.addresses.some(({ family }) => family === "inet6")
+        ? [`route flush table main dev ${from} proto kernel`]
+        : []),
+    ],
   };
 }
 
