@@ -4,10 +4,8 @@ import * as assert from "uvu/assert";
 import { BerthError } from "../../../lib/log/error.ts";
 import { managerForm, managerFreed } from "../../../lib/resource/control_device/manager.ts";
 import { iaidOf, networkdForm, prefixBefore } from "../../../lib/resource/control_device/manager_networkd.ts";
-import {
-  leftAloneText,
-  type NetworkdState,
-} from "../../../lib/resource/control_device/manager_networkd_form.ts";
+import { managersAside } from "../../../lib/resource/control_device/manager_aside.ts";
+import type { NetworkdState } from "../../../lib/resource/control_device/manager_networkd_form.ts";
 import {
   allValues,
   divideNetwork,
@@ -293,11 +291,22 @@ test("a link that networkd leaves alone is not its", async () => {
   assert.is((await managerForm(stopped, CONTROL)).kind, "none", "notes of a networkd that does not run");
 });
 
-test("a file that has networkd leave berth's links alone", () => {
-  assert.match(
-    leftAloneText(["bve-*", "_dockercnet"]),
-    "[Match]\nName=bve-* _dockercnet\n\n[Link]\nUnmanaged=yes\n",
-  );
+test("networkd leaves alone what berth makes, by a file it reads at once", async () => {
+  assert.equal(await managersAside(machineWith({}), ["bbr-*"]), [], "no networkd, no file");
+  const host = machineWith({}, [NETWORKD]);
+  const [aside] = await managersAside(host, ["bbr-*", "_dockercnet"]);
+  const [change] = aside!.diff(await aside!.observe(host));
+  const [write, reload] = change!.do;
+  assert.ok("write" in write! && write.write === "/etc/systemd/network/05-berth-unmanaged.network");
+  assert.ok(BRIDGE < write.write && PORT < write.write, "the files for a bridge with a device come first");
+  assert.match(write.text, "[Match]\nName=bbr-* _dockercnet\n\n[Link]\nUnmanaged=yes\n");
+  assert.ok("run" in reload!);
+  await host.writeText(write.write, write.text);
+  const there = await aside!.observe(host);
+  assert.equal(aside!.diff(there), []);
+  assert.is(aside!.revert(null, there)[0]!.do.length, 2);
+  await host.remove(write.write);
+  assert.equal(aside!.revert(null, await aside!.observe(host)), []);
 });
 
 test.run();
