@@ -133,16 +133,3 @@ export async function linkState(look: Look, link: string): Promise<Readonly<Reco
     }),
   );
 }
-
-/**
- * Has networkd leave alone what berth makes by itself, whatever a catch-all .network file says: without it such a file
- * would take the addresses off a bridge, and a port out of it.
- */
-export const LEFT_ALONE = "/etc/systemd/network/04-berth-unmanaged.network";
-
-/** The text of that file. @param links names or patterns of systemd's. */
-export function leftAloneText(links: readonly string[]): string {
-  return `# berth: makes and minds these links itself\n[Match]\nName=${
-    links.join(" ")
-  }\n\n[Link]\nUnmanaged=yes\n`;
-}
