@@ -75,8 +75,13 @@ export function createNotifier(parts: NotifierParts): Notifier {
       sign = clock.now();
       connected = state.connected;
       const before = status;
-      status = connected ? `Watches ${state.vnodes} vnodes` : "Waits for the engine";
-      if (!isReady && state.lastResync !== null) ready();
+      const looked = state.lastResync !== null;
+      status = !connected
+        ? "Waits for the engine"
+        : looked
+        ? `Watches ${state.vnodes} vnodes`
+        : "Takes its first full look";
+      if (!isReady && looked) ready();
       else if (isReady && status !== before) void notify(`--status=${status}`);
     },
     stopping: () => notify("STOPPING=1", "--status=Ends; no vnode is touched"),
