@@ -5,7 +5,7 @@ import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
-import { managerForm } from "../../lib/resource/control_device/manager.ts";
+import { managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
 import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
 import { checkControlSubnet } from "../../lib/resource/control_subnet.ts";
 import { type DockerNetwork, dockerNetwork } from "../../lib/resource/docker_network.ts";
@@ -100,10 +100,19 @@ async function deviceResources(
     mac: gatewayMac(address),
     timeoutMs: gatewayTimeoutMs,
   };
-  if (wanted !== null) return [...tables(config, facts, wanted), controlDevice(wanted.name, options)];
-  return moved === null
-    ? []
-    : [controlDevice(moved, { ...options, wanted: "free" }), ...tables(config, facts, null)];
+  if (wanted !== null) return [...standing(config, facts, wanted), controlDevice(wanted.name, options)];
+  return [
+    ...(moved === null ? [] : [controlDevice(moved, { ...options, wanted: "free" })]),
+    ...standing(config, facts, null),
+  ];
+}
+
+/** The firewall's tables, where it was set up: if not, its own task does so. */
+function standing(config: Config, facts: HostFacts, uplink: Uplink | null): readonly AnyResource[] {
+  return tables(config, facts, uplink).map((table) => ({
+    ...table,
+    diff: (found: unknown) => found === null ? [] : table.diff(found),
+  }));
 }
 
 /** What makes the move last, by whoever manages the device. */
@@ -112,6 +121,12 @@ async function managerResources(config: Config, _facts: HostFacts, look: Look) {
   if (wanted === null) return [];
   const control = { device: wanted.name, bridge: CONTROL_NETWORK, alias: aliasOf(config) };
   return (await managerForm(look, control)).resources;
+}
+
+/** Devices that are named no more go back to their managers, before anything else is moved. */
+async function freedResources(config: Config, _facts: HostFacts, look: Look) {
+  const { wanted } = await uplinksOf(look, config);
+  return await managerFreed(look, { bridge: CONTROL_NETWORK, alias: aliasOf(config) }, wanted?.name ?? null);
 }
 
 async function check(look: Look, config: Config): Promise<void> {
@@ -134,6 +149,7 @@ export const controlNetStep: Step = {
   stages: [
     () => [settledMove()],
     controlNetGround,
+    freedResources,
     deviceResources,
     managerResources,
   ],
