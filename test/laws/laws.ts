@@ -41,7 +41,11 @@ export function laws(
   make: (world: World) => Subject,
   open: () => Promise<World>,
   /** `crashes`: a crash is tried at every so-manieth call, from a place that BERTH_TEST_SEED moves. @default {1} */
-  { crashes = 1 }: { readonly crashes?: number } = {},
+  { crashes = 1, consent = false }: {
+    readonly crashes?: number;
+    /** Destructive changes are consented to: undoing some things is one. @default {false} */
+    readonly consent?: boolean;
+  } = {},
 ): void {
   const first = 1 + Number(process.env["BERTH_TEST_SEED"] ?? 0) % crashes;
   const law = (title: string, run: (world: World, subject: Subject) => Promise<void>) =>
@@ -60,6 +64,7 @@ export function laws(
     return createEnsure({
       mode: "apply",
       journal: createJournal(host, { path: world.journal }),
+      ...(consent ? { consent: () => true } : {}),
       ...how,
       host,
     });

@@ -11,12 +11,14 @@ import { type DiskFacts, GROUP, LAYOUT_TAG, STORAGE_BEGUN, type StorageBegun, TA
 
 /** The volume group as far as berth cares. */
 export interface GroupState {
+  /** False: only physical volumes are there, left by a run of ours that died. */
+  readonly stands: boolean;
   readonly tags: readonly string[];
   /** Paths of its disks, sorted. */
   readonly disks: readonly string[];
   /** Its physical volumes that are not there. */
   readonly missing: number;
-  /** It holds logical volumes. */
+  /** It holds volumes that are not berth's. */
   readonly filled: boolean;
 }
 
@@ -48,10 +50,13 @@ export function volumeGroup(options: GroupOptions): Resource<GroupState> {
   );
   return {
     id,
-    desired: { tags, disks: paths, missing: 0, filled: false },
-    observe: async (look) => groupState(await lvmFacts(look)),
+    desired: { stands: true, tags, disks: paths, missing: 0, filled: false },
+    async observe(look) {
+      const [facts, isBegun] = await Promise.all([lvmFacts(look), look.stat(STORAGE_BEGUN)]);
+      return groupState(facts) ?? (isBegun === null ? null : orphans(facts, paths));
+    },
     diff(found) {
-      if (found === null) {
+      if (found === null || !found.stands) {
         const extent = ["--physicalextentsize", "4m", "--dataalignment", "1m"];
         const tagged = tags.flatMap((tag) => ["--addtag", tag]);
         return [change("create", "missing", begin, lvm("vgcreate", ...extent, ...tagged, GROUP, ...paths))];
@@ -70,9 +75,12 @@ export function volumeGroup(options: GroupOptions): Resource<GroupState> {
       }
       return changes;
     },
-    prior: (found) => found,
+    prior: (found) => found?.stands ? found : null,
     revert(prior, found) {
-      if (found === null || !found.tags.includes(TAG)) return [];
+      if (found === null) return [];
+      const clean = [lvm("pvremove", ...found.disks), { remove: STORAGE_BEGUN }];
+      if (!found.stands) return [{ ...change("delete", "begun by berth", ...clean), risk: "destructive" }];
+      if (!found.tags.includes(TAG)) return [];
       if (prior !== null) { // it was there before us: only our tags go, its disks stay
         const ours = found.tags.filter((tag) => tags.includes(tag) && !prior.tags.includes(tag));
         const remove = ours.flatMap((tag) => ["--deltag", tag]);
@@ -81,7 +89,8 @@ export function volumeGroup(options: GroupOptions): Resource<GroupState> {
           : [change("update", "tagged by berth", lvm("vgchange", ...remove, GROUP))];
       }
       if (found.filled) throw stillFilled(id);
-      const remove = [lvm("vgremove", GROUP), lvm("pvremove", ...found.disks), { remove: STORAGE_BEGUN }];
+      // Told before, so that a crash leaves physical volumes that are known for ours.
+      const remove = [begin, lvm("vgremove", GROUP), ...clean];
       return [{ ...change("delete", "made by berth", ...remove), risk: "destructive" }];
     },
   };
@@ -92,8 +101,18 @@ function groupState(facts: LvmFacts): GroupState | null {
   if (group === undefined) return null;
   const disks = facts.physical.filter((one) => one.group === GROUP && !one.missing).map(({ path }) => path)
     .sort();
-  const filled = facts.volumes.some((one) => one.group === GROUP);
-  return { tags: group.tags, disks, missing: group.missing, filled };
+  const filled = facts.volumes.some((one) => one.group === GROUP && !one.tags.includes(TAG));
+  return { stands: true, tags: group.tags, disks, missing: group.missing, filled };
+}
+
+/** What a run that died between physical volumes and group, or group and physical volumes, has left. */
+function orphans({ physical }: LvmFacts, paths: readonly string[]): GroupState | null {
+  const disks = physical.filter(({ path, group }) => group === "" && paths.includes(path)).map(({ path }) =>
+    path
+  );
+  return disks.length === 0
+    ? null
+    : { stands: false, tags: [], disks: disks.sort(), missing: 0, filled: false };
 }
 
 /** The error for a group of that name which berth did not make. */
