@@ -72,7 +72,11 @@ export function mounted(wish: MountWish): Resource<MountState> {
     },
     prior: (found) => found,
     revert(prior, found) {
-      if (found?.mount == null || prior?.mount != null) return [];
+      if (found === null || prior?.mount != null) return [];
+      if (found.mount === null) {
+        if (prior?.names != null || found.names === null || found.names.length > 0) return [];
+        return change("delete", "made by berth", [immutable("-i"), { remove: target }], []);
+      }
       if (found.mount.device !== found.wanted?.device) return [];
       return change("delete", "mounted by berth", unmount(prior?.names == null), [run(["mount", target])]);
     },
