@@ -6,6 +6,7 @@ import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
 import { managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
+import { managersAside } from "../../lib/resource/control_device/manager_aside.ts";
 import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
 import { checkControlSubnet } from "../../lib/resource/control_subnet.ts";
 import { type DockerNetwork, dockerNetwork } from "../../lib/resource/docker_network.ts";
@@ -13,7 +14,7 @@ import type { AnyResource } from "../../lib/resource/ensure.ts";
 import { bridgeOption } from "../../lib/resource/kinds/bridge_option.ts";
 import { addressOn, bridge } from "../../lib/resource/kinds/link.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
-import { CONTROL_NETWORK } from "../../lib/vnode/names.ts";
+import { BRIDGE_PREFIX, CONTROL_NETWORK, HOST_END_PREFIX, IFB_PREFIX } from "../../lib/vnode/names.ts";
 import type { HostFacts } from "./_facts.ts";
 import { tables } from "./firewall.ts";
 import { runStep, type Stage, type Step } from "./_step.ts";
@@ -123,6 +124,12 @@ async function managerResources(config: Config, _facts: HostFacts, look: Look) {
   return (await managerForm(look, control)).resources;
 }
 
+/** Before the bridge and any lan are made. */
+function asideResources(_config: Config, _facts: HostFacts, look: Look) {
+  const links = [HOST_END_PREFIX, IFB_PREFIX, BRIDGE_PREFIX].map((prefix) => `${prefix}*`);
+  return managersAside(look, [CONTROL_NETWORK, ...links]);
+}
+
 /** Devices that are named no more go back to their managers, before anything else is moved. */
 async function freedResources(config: Config, _facts: HostFacts, look: Look) {
   const { wanted } = await uplinksOf(look, config);
@@ -148,8 +155,10 @@ export const controlNetStep: Step = {
   check,
   stages: [
     () => [settledMove()],
-    controlNetGround,
+    asideResources,
+    // Their managers drop what is on the bridge: it is put right after them.
     freedResources,
+    controlNetGround,
     deviceResources,
     managerResources,
   ],
