@@ -4,8 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { join } from "node:path";
 import { test } from "uvu";
 import { createHost } from "../../lib/host/host.ts";
-import type { Host } from "../../lib/host/types.ts";
+import type { EngineDoor, Host } from "../../lib/host/types.ts";
 import { rc } from "../../lib/resource/rc/rc.ts";
+import { noStarterUnits } from "../../lib/resource/starters.ts";
 import { createFakeHost, type FakeCommand, type FakeOutput } from "../fake/host.ts";
 import { laws, type Subject, type World } from "./laws.ts";
 
@@ -68,6 +69,12 @@ laws("units in an image", (world): Subject => {
   };
 }, realWorld);
 
+/** An engine that has one vnode, whatever it is asked for. */
+const ONE_VNODE: EngineDoor = {
+  get: () => Promise.resolve({ status: 200, body: [{ Id: "1", Names: ["/left"] }] }),
+  call: () => Promise.reject(new Error("nothing is called")),
+};
+
 /** A systemd that knows what it has read and what is active, and an update-rc.d that only links. */
 function fakeWorld(): Promise<World> {
   const read = new Map<string, string>();
@@ -104,16 +111,18 @@ function fakeWorld(): Promise<World> {
     } else return null;
     return {};
   };
-  const fake = createFakeHost({ commands: [machineCommands] });
+  const fake = createFakeHost({ commands: [machineCommands], engine: ONE_VNODE });
   for (const path of ["/etc/init.d", "/etc/rc2.d", "/etc/systemd", UNITS, WANTS]) {
     fake.machine.directories.set(path, 0o755);
   }
+  const linked = (path: string) => {
+    const text = fake.machine.files.get(path)?.text ?? "";
+    return text.startsWith("-> ") ? text.slice(3) : null;
+  };
   const host: Host = {
     ...fake,
-    readLink: (path) => {
-      const text = fake.machine.files.get(path)?.text ?? "";
-      return Promise.resolve(text.startsWith("-> ") ? text.slice(3) : null);
-    },
+    readLink: (path) => Promise.resolve(linked(path)),
+    readText: (path) => fake.readText(linked(path) ?? path),
   };
   return Promise.resolve({
     host,
@@ -150,6 +159,22 @@ laws("init scripts", (): Subject => ({
       await host.remove(`/etc/init.d/${name}`);
     }
   },
+}), fakeWorld);
+
+const STARTER = `${UNITS}/start-left.service`;
+const enable = (host: Host, unit: string) =>
+  host.exec({ argv: ["ln", "-sfn", `${UNITS}/${unit}`, `${WANTS}/${unit}`] }).then(() => {});
+
+laws("units that start vnodes", (): Subject => ({
+  resources: [noStarterUnits("berth.vnode")],
+  async plant(host) {
+    await host.writeText(STARTER, "[Service]\nExecStart=/usr/bin/docker start -a left\n");
+    await enable(host, "start-left.service");
+    await host.writeText(`${UNITS}/web.service`, "[Service]\nExecStart=/usr/bin/docker start web\n");
+    await enable(host, "web.service");
+  },
+  drift: { of: "unit start-left.service", by: (host) => enable(host, "start-left.service") },
+  gone: (host) => enable(host, "start-left.service"), // somebody else gave it back already
 }), fakeWorld);
 
 test.run();
