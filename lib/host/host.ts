@@ -30,6 +30,7 @@ export function createHost(options: HostOptions = {}): Host {
   };
   return {
     ...look,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     async exec(command, asked = {}) {
       if (planned(shownCommand(command))) return { exit: 0, stdout: "", stderr: "", ms: 0 };
       const signal = asked.signal === undefined ? options.signal : asked.signal ?? undefined;

@@ -87,6 +87,8 @@ export interface Look {
   device(path: string, bytes: number): Promise<DeviceEnds | null>;
   /** GET on the engine's socket; null where no engine answers. */
   engine(path: string): Promise<EngineAnswer | null>;
+  /** Aborted when this run was asked to stop: for a look that waits for something. */
+  readonly signal?: AbortSignal;
 }
 
 /** The hands: everything of Look, and change. */

@@ -149,7 +149,6 @@ async function stalePidFiles(look: Look): Promise<readonly string[]> {
 /** Waits while a daemon that is up does not answer: true when it does, false when it has ended instead. */
 async function answers(look: Look, pid: number): Promise<boolean> {
   const until = Date.now() + ANSWER_MS;
-  let round = 0;
   while ((await look.engine("/_ping").catch(() => null))?.status !== 200) {
     if (await isOver(look, pid)) return false;
     if (Date.now() > until) {
@@ -160,8 +159,13 @@ async function answers(look: Look, pid: number): Promise<boolean> {
         next: "Look at /var/log/dockerd.log, or: journalctl -u docker",
       });
     }
-    // A program is what notices that berth was asked to stop: about once a second.
-    if (++round % 20 === 0) await look.query({ argv: ["uname", "-s"] });
+    if (look.signal?.aborted) {
+      throw new BerthError({
+        code: "interrupted",
+        object: "engine docker",
+        message: `Stopped while waiting for process ${pid}, which is dockerd and does not answer`,
+      });
+    }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return true;

@@ -11,6 +11,7 @@ export function oneLook(look: Look): Look {
     return known as Promise<T>;
   };
   return {
+    ...(look.signal === undefined ? {} : { signal: look.signal }),
     query: (command) => once(`query ${JSON.stringify(command)}`, () => look.query(command)),
     readText: (path) => once(`text ${path}`, () => look.readText(path)),
     list: (path) => once(`list ${path}`, () => look.list(path)),

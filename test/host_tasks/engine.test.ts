@@ -6,6 +6,8 @@ import { engine, type EngineState } from "../../lib/resource/engine.ts";
 import { clashingFlags, startOfUnit } from "../../lib/resource/engine_flags.ts";
 import { engineNeed } from "../../lib/resource/engine_need.ts";
 import { serviceOps } from "../../lib/resource/engine_service.ts";
+import type { Look } from "../../lib/host/types.ts";
+import { createFakeHost } from "../fake/host.ts";
 import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
 
 const RUNS: EngineState = {
@@ -236,6 +238,42 @@ test("engine().diff() refuses to write a key that a flag sets too", () => {
     () => made.diff({ ...RUNS, lines: [{ where: "/u", line: "--bip 10.1.1.1/24" }] }),
     /clashes with key "bip"/,
   );
+});
+
+/** A machine whose dockerd is on its way out: nothing answers, and its process is gone at the third look. */
+function leaving(): Look {
+  const host = createFakeHost({
+    files: { "/var/run/docker.pid": "77\n", "/proc/77/comm": "dockerd\n" },
+  });
+  let looks = 0;
+  return {
+    ...host,
+    engine: () => Promise.resolve(null),
+    readText(path) {
+      if (path !== "/proc/77/stat") return host.readText(path);
+      return Promise.resolve(++looks < 3 ? "77 (dockerd) S 1 1" : looks < 4 ? "77 (dockerd) Z 1 1" : null);
+    },
+  };
+}
+
+test("engine().observe() waits for a daemon on its way out, and then finds none", async () => {
+  const made = engine({ file: jsonFile("/etc/docker/daemon.json", { a: 1 }), keys: ["a"] });
+  const found = await made.observe(leaving());
+  assert.is(found?.instance, null);
+  assert.match(made.diff(found).at(-1)!.why, /not running/);
+});
+
+test("engine().observe() stops waiting when berth is asked to stop, and does not wait with start later", async () => {
+  const file = jsonFile("/etc/docker/daemon.json", { a: 1 });
+  const stays: Look = {
+    ...leaving(),
+    readText: (path) =>
+      path === "/proc/77/stat" ? Promise.resolve("77 (dockerd) S") : leaving().readText(path),
+  };
+  const stopped = { ...stays, signal: AbortSignal.abort() };
+  const error = await engine({ file, keys: ["a"] }).observe(stopped).then(() => null, (thrown) => thrown);
+  assert.is(error?.code, "interrupted");
+  assert.ok((await engine({ file, keys: ["a"], start: "later" }).observe(stays))?.instance);
 });
 
 test("serviceOps() repeats a running daemon's flags once, and uses systemctl under systemd", () => {

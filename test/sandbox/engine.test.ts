@@ -95,21 +95,6 @@ function story(engine: typeof ENGINES[number]): void {
     assert.match(await ok("host", "check"), /As prepared/);
   });
 
-  test(`${engine}: berth waits for an engine on its way out, then starts it`, async () => {
-    const old = (await pid()).trim();
-    // Its socket is gone and it lives on: what is seen of one that stops its containers first.
-    await box.sh(`kill ${old}; while [ -S /run/docker.sock ]; do :; done; kill -STOP ${old}`);
-    const waiting = berth("host", "daemon-json");
-    const other = await box.run(["timeout", "-k", "10", "2", "berth", "host", "plan"]);
-    await box.sh(`kill -CONT ${old}`);
-    assert.is(other.exit, 124, `it waits; ${other.stdout}${other.stderr}`);
-    const said = await waiting;
-    assert.is(said.exit, 0, said.stdout + said.stderr);
-    assert.ok(await box.dockerdAnswers());
-    assert.is.not((await pid()).trim(), old);
-    assert.match(await ok("host", "check"), /As prepared/);
-  });
-
   test(`${engine}: former files are kept, three of them`, async () => {
     for (const label of ["a", "b", "c", "d"]) {
       await box.write(CONFIG, `engine: { options: { labels: ["${label}=1"] } }\n`);
