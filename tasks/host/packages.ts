@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import { packages } from "../../lib/resource/kinds/package.ts";
+import { missingStorageTools } from "../../lib/resource/lvm/tools.ts";
 import { type HostFacts, PROGRAMS } from "./_facts.ts";
 import { runStep, type Step } from "./_step.ts";
 
@@ -23,7 +24,16 @@ export function packagesResources(config: Config, facts: HostFacts) {
   return [packages(names)];
 }
 
-export const packagesStep: Step = { name: "packages", needs: [], stages: [packagesResources] };
+export const packagesStep: Step = {
+  name: "packages",
+  needs: [],
+  stages: [packagesResources],
+  /** LVM's programs where a disk wants them: what is on disks cannot be told without them. */
+  async find(look, { host }) {
+    const resources = await missingStorageTools(look, host);
+    return { stages: resources.length === 0 ? [] : [() => resources], said: [] };
+  },
+};
 
 export default task({
   summary: "Install what is missing: engine, nftables, iproute2, kmod, procps",

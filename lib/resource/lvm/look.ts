@@ -85,7 +85,8 @@ async function engineMajor(look: Look): Promise<number | null> {
   return Number(/version (\d+)\./.exec(stdout)?.[1] ?? Number.NaN);
 }
 
-async function hasProgram(look: Look, name: string): Promise<boolean> {
+/** Whether a program is on berth's fixed PATH. */
+export async function hasProgram(look: Look, name: string): Promise<boolean> {
   const found = await Promise.all(FOLDERS.map((folder) => look.stat(`${folder}/${name}`)));
   return found.some((stat) => stat !== null);
 }

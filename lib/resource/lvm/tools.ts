@@ -1,9 +1,20 @@
 // The packages that storage needs before it can be looked at whole: LVM's programs, and those of thin pools.
 import type { HostConfig } from "../../config/types.ts";
+import type { Look } from "../../host/types.ts";
 import type { AnyResource } from "../ensure.ts";
 import { packages } from "../kinds/package.ts";
 import { foundDisks, verdicts } from "./disks.ts";
+import { hasProgram, storageFacts } from "./look.ts";
 import type { StorageFacts } from "./types.ts";
+
+/**
+ * As storageTools, with a look of its own; where all of them are there, as on most runs, no disk is looked at.
+ */
+export async function missingStorageTools(look: Look, host: HostConfig): Promise<readonly AnyResource[]> {
+  const programs = await Promise.all([hasProgram(look, "lvs"), hasProgram(look, "thin_check")]);
+  if (host.storage.layout === "plain" || programs.every((isThere) => isThere)) return [];
+  return storageTools(host, await storageFacts(look, host.storage.layout));
+}
 
 /**
  * What must be installed before chooseStorage is asked: nothing for `plain`, nothing where no disk could be taken and

@@ -1,0 +1,32 @@
+// LVM's programs are installed where a disk wants them, and nowhere else.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parseConfig } from "../../lib/config/parse.ts";
+import { missingStorageTools } from "../../lib/resource/lvm/tools.ts";
+import { disk, type Ground, ground } from "./_story.ts";
+
+async function missing({ host }: Ground, yaml = "", without: readonly string[] = ["lvs", "thin_check"]) {
+  for (const program of without) host.machine.files.delete(`/usr/sbin/${program}`);
+  const config = parseConfig([{ path: "/etc/berth/host.yaml", text: yaml }]).host;
+  return (await missingStorageTools(host, config)).map(({ id }) => id);
+}
+
+test("missingStorageTools() names LVM where there is a blank disk or a physical volume", async () => {
+  assert.equal(await missing(ground([disk("b")])), ["packages lvm2"]);
+  const stale = ground([disk("b")]);
+  stale.lvm.physical.set("/dev/sdb", "");
+  assert.equal(await missing(stale), ["packages lvm2"]);
+  assert.equal(await missing(ground([disk("b", 500)]), "storage: { layout: thin }"), [
+    "packages lvm2 thin-provisioning-tools",
+  ]);
+});
+
+test("missingStorageTools() names nothing where no disk wants it", async () => {
+  assert.equal(await missing(ground([])), []);
+  assert.equal(await missing(ground([disk("b")]), "storage: { layout: plain }"), []);
+  assert.equal(await missing(ground([disk("b")]), "", []), []);
+  const recorded = { "/var/lib/berth/storage.json": '{"layout":"plain","disks":[]}' };
+  assert.equal(await missing(ground([disk("b")], recorded)), []);
+});
+
+test.run();
