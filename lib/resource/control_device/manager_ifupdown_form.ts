@@ -140,7 +140,8 @@ export function ifupdownHolds(
       if (state === null) return [];
       const back = originals(state.files);
       const ours = Object.keys(back).filter((path) => back[path] !== state.files[path]);
-      if (ours.length === 0) return [];
+      // Noted still: an undo that ended before ifupdown was told.
+      if (ours.length === 0 && !state.noted) return [];
       return [{
         resource: id,
         verb: "update",

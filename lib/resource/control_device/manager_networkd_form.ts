@@ -10,8 +10,12 @@ import type { ControlDevice } from "./manager_types.ts";
 export interface NetworkdState {
   /** Texts by path; null where there is no such file. */
   readonly files: Readonly<Record<string, string | null>>;
-  /** networkd holds bridge and port by our files, and is done with the bridge. */
+  /** networkd holds bridge and port by our files. */
   readonly holds: boolean;
+  /** It holds the port by our file, whether that is still there or not. */
+  readonly holdsPort: boolean;
+  /** The drop-in of the take-over is there: until the next boot, or a crash's. */
+  readonly keeps: boolean;
 }
 
 /**
@@ -67,8 +71,8 @@ export function networkdHolds(
   const isOurs = (state: NetworkdState) => Object.values(state.files).some((text) => text !== null);
   return {
     id,
-    desired: { files, holds: true },
-    observe: (look) => observeHold(look, device, bridge, form),
+    desired: { files, holds: true, holdsPort: true, keeps: true },
+    observe: (look) => observeHold(look, device, bridge, form, keepFolder),
     diff(found) {
       const before = found?.files ?? {};
       const differing = Object.keys(files).filter((path) => before[path] !== files[path]);
@@ -91,7 +95,7 @@ export function networkdHolds(
     prior: (found) => found,
     // Whatever was there before: files of these names are ours, and without them the device's own file counts.
     revert(_prior, found) {
-      if (found === null || !isOurs(found)) return [];
+      if (found === null || !(isOurs(found) || found.holdsPort || found.keeps)) return [];
       return [{
         resource: id,
         verb: "delete",
@@ -109,16 +113,17 @@ async function observeHold(
   device: string,
   bridge: string,
   form: NetworkdForm,
+  keepFolder: string,
 ): Promise<NetworkdState | null> {
   const files: Record<string, string | null> = {};
   for (const path of Object.keys(form.files)) files[path] = await look.readText(path);
   const ofBridge = await linkState(look, bridge);
   const ofPort = await linkState(look, device);
   // "configuring" is where a DHCP client waits for its lease: the files count, the server's silence is no difference.
-  const holds = ofBridge["NETWORK_FILE"] === form.paths.bridge &&
-    ["configured", "configuring"].includes(ofBridge["ADMIN_STATE"] ?? "") &&
-    ofPort["NETWORK_FILE"] === form.paths.port;
-  return { files, holds };
+  const holdsPort = ofPort["NETWORK_FILE"] === form.paths.port;
+  const holds = holdsPort && ofBridge["NETWORK_FILE"] === form.paths.bridge &&
+    ["configured", "configuring"].includes(ofBridge["ADMIN_STATE"] ?? "");
+  return { files, holds, holdsPort, keeps: await look.stat(keepFolder) !== null };
 }
 
 /** What networkd says of a link, by key; {} where it says nothing. */

@@ -256,13 +256,23 @@ test("files are written before networkd is told, and taken away before it is tol
     BRIDGE,
     "_dockercnet",
   ]);
-  const state: NetworkdState = { files: (resource!.desired as NetworkdState).files, holds: true };
+  const state: NetworkdState = {
+    files: (resource!.desired as NetworkdState).files,
+    holds: true,
+    holdsPort: true,
+    keeps: true,
+  };
   const [back] = resource!.revert(resource!.prior(found), state);
   const undone = back!.do.map((op) => "remove" in op ? op.remove : "run" in op ? op.run.argv.slice(-3) : "?");
   assert.equal(undone.slice(0, 3), [NETDEV, PORT, BRIDGE]);
   assert.equal(undone.at(-2), ["eth0", OWN, "45"]);
   assert.equal(
-    resource!.revert(null, { files: { [NETDEV]: null, [PORT]: null, [BRIDGE]: null }, holds: false }),
+    resource!.revert(null, {
+      files: { [NETDEV]: null, [PORT]: null, [BRIDGE]: null },
+      holds: false,
+      holdsPort: false,
+      keeps: false,
+    }),
     [],
   );
 });
@@ -280,6 +290,8 @@ test("a device that is not named any more is freed: the form's revert is what th
   const [change] = freed!.diff(await freed!.observe(host));
   assert.is(change!.verb, "delete");
   for (const path of [BRIDGE, PORT, NETDEV]) await host.remove(path);
+  assert.is(freed!.diff(await freed!.observe(host)).length, 1, "networkd has not heard of it");
+  await host.writeText("/run/systemd/netif/links/3", linkFile(OWN));
   assert.equal(freed!.diff(await freed!.observe(host)), []);
   assert.equal(await managerFreed(host, CONTROL, null), []);
 });
