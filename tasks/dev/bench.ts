@@ -10,18 +10,19 @@ import { distDirectory, inputsCommit } from "./_bundle.ts";
 import { say } from "./_run.ts";
 import { build } from "./build.ts";
 import { askLab } from "./bench/gate.ts";
+import { firstUps } from "./bench/first_up.ts";
 import { measured, type Runs, table } from "./bench/measure.ts";
 import { startUp } from "./bench/start.ts";
 import { onVhost } from "./bench/vhost.ts";
 
 const USAGE = `Usage: deno task bench [options]
   --quick              few runs
-  --part start|lab|vhost   only these parts; may be given more than once [all]
+  --part start|lab|first|vhost   only these parts; may be given more than once [all]
   --out FILE           where the numbers go [dist/bench.json]
   --realtime           what is measured runs before all other programs: for a machine that is busy with something else
 `;
 
-const PARTS = ["start", "lab", "vhost"] as const;
+const PARTS = ["start", "lab", "first", "vhost"] as const;
 type Part = typeof PARTS[number];
 
 const tell = (line: string) => void process.stderr.write(`bench: ${line}\n`);
@@ -84,6 +85,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const work: Record<Part, () => Promise<Runs>> = {
     start: () => startUp(berth, quick ? 3 : 25, realtime),
     lab: () => lab(quick, realtime),
+    first: () => firstUps({ rounds: quick ? 1 : 7, realtime }, tell),
     vhost: () =>
       onVhost(
         { ...(quick ? { hostUp: 2, watch: 2, starts: 3 } : { hostUp: 11, watch: 11, starts: 21 }), realtime },
