@@ -1,6 +1,6 @@
 // The test runner: one process a file, a deadline each, totals compared, closing line
 // `N passed, N failed, N skipped`. Owns the running and the counting; what a file came to is _verdict.ts's,
-// which files there are is _levels.ts's.
+// which files there are is _levels.ts's. In the long run there is a seed to choose by, and docs/results is written.
 //
 //   deno run -A test/run.ts [--level unit,laws] [--only PATTERN] [--deadline SECONDS] [--long]
 import { parseArgs } from "node:util";
@@ -9,6 +9,7 @@ import { build } from "../tasks/dev/build.ts";
 import { killAll, run, say, seconds } from "../tasks/dev/_run.ts";
 import { AT_ONCE, DEADLINE_MS, type Level, LEVELS, type TestFile, testFiles } from "./_levels.ts";
 import { type Verdict, verdict } from "./_verdict.ts";
+import { circumstances, recorded, writeResult } from "./results.ts";
 
 /** Levels that start dist/berth. */
 const NEED_EXECUTABLE: readonly Level[] = ["smoke", "sandbox", "vm"];
@@ -38,6 +39,12 @@ function wantedLevels(): readonly Level[] {
   return LEVELS.filter((level) => named.includes(level));
 }
 
+/** What the files of a long run choose their cases by; given again, they choose the same. */
+const SEED = process.env["BERTH_TEST_SEED"] ?? String(Math.floor(Math.random() * 2 ** 31));
+
+/** What the files of a long run came to. */
+const done: unknown[] = [];
+
 /** The executable of this run, once it is built: a source saved meanwhile must not make the files differ. */
 let executable: string | undefined;
 
@@ -48,13 +55,24 @@ async function runFile(file: TestFile): Promise<void> {
     env: {
       ...Deno.env.toObject(),
       NO_COLOR: "1",
-      ...(values.long ? { BERTH_LONG: "1" } : {}),
+      ...(values.long ? { BERTH_LONG: "1", BERTH_TEST_SEED: SEED } : {}),
       ...(executable === undefined ? {} : { BERTH_BUILT: executable }),
     },
     deadlineMs,
   });
   const found = verdict(ran, file.forgotten, deadlineMs);
   report(file, found, ran.output, ran.ms);
+  if (!values.long) return;
+  const { passed, failed, skipped } = found;
+  done.push({ file: file.path, passed, failed, skipped, seconds: Math.round(ran.ms / 1000) });
+  for (const [kind, runs] of recorded(ran.output)) {
+    writeResult(
+      ROOT,
+      kind,
+      { ...circumstances(), seed: SEED, file: file.path, passed, failed, skipped },
+      runs,
+    );
+  }
 }
 
 function report(file: TestFile, found: Verdict, output: string, ms: number): void {
@@ -119,6 +137,8 @@ async function main(): Promise<void> {
     ran += chosen.length;
     say(`-- ${level}: ${chosen.length} files, ${seconds(performance.now() - levelBegun)}`);
   }
+  const isAll = values.only === undefined && values.level === undefined;
+  if (values.long && isAll) writeResult(ROOT, "long", { ...circumstances(), seed: SEED, ...totals }, done);
   if (ran === 0 && totals.failed === 0) {
     totals.failed = 1;
     say("FAIL no test file matches");
