@@ -88,7 +88,8 @@ export function networkdHolds(
         verb: isNew ? "create" : "update",
         why,
         risk: "disruptive",
-        do: [...(isNew ? keep : []), ...put(files), tell(bridge, paths.bridge)],
+        // What the operator has changed counts at once: nothing of before is kept beside it.
+        do: [...(isNew ? keep : letGo), ...put(files), tell(bridge, paths.bridge)],
         undo: [...put(before), ...(isNew ? letGo : []), back],
       }];
     },
