@@ -97,7 +97,7 @@ laws(
   "a device that networkd holds",
   () => ({
     resources: [networkdHolds(DEVICE, form, OWN)],
-    drift: { of: "networkd form of eth0", by: write(form.paths.bridge, "[Match]\nName=_dockercnet\n") },
+    drift: { of: "networkd form of eth0", by: write("/run/systemd/netif/links/3", `NETWORK_FILE=${OWN}\n`) },
     edit: {
       by: write("/etc/systemd/network/20-eth1.network", "[Match]\nName=eth1\n"),
       survives: async (host) => await host.readText("/etc/systemd/network/20-eth1.network") !== null,

@@ -89,7 +89,11 @@ export function networkdHolds(
         why,
         risk: "disruptive",
         // What the operator has changed counts at once: nothing of before is kept beside it.
-        do: [...(isNew ? keep : letGo), ...put(files), tell(bridge, paths.bridge)],
+        do: [
+          ...(differing.length === 0 ? [] : isNew ? keep : letGo),
+          ...put(files),
+          tell(bridge, paths.bridge),
+        ],
         undo: [...put(before), ...(isNew ? letGo : []), back],
       }];
     },
