@@ -1,6 +1,8 @@
 // The control device as a resource: a device of the machine that is a port of the control bridge, with everything that
 // hung on it on the bridge; or given back. Volatile: who makes it so at each boot is the manager's (manager.ts) or
 // berth's own next run. How it is moved stands in move.ts.
+import { isWithin, parseInterfaceAddress } from "../../config/address.ts";
+import { Problem } from "../../config/problem.ts";
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
 import type { Change, Resource } from "../types.ts";
@@ -167,15 +169,19 @@ export function refusals(device: DeviceFacts, bridge: string): readonly string[]
 export function withoutOwn(on: DeviceFacts, address: string): DeviceFacts {
   const [own] = address.split("/");
   const alias = on.addresses.find(({ local }) => local === own);
-  const subnet = alias === undefined ? undefined : subnetOf(alias)?.text;
+  const around = alias === undefined ? null : subnetOf(alias);
+  const subnet = around?.text;
+  const isVnodes = (dst: string) => {
+    const parsed = parseInterfaceAddress(dst);
+    return around !== null && !(parsed instanceof Problem) && isWithin(parsed.address, around);
+  };
   const others = (line: string) =>
     !line.includes(` src ${own}`) && (subnet === undefined || !line.startsWith(`unicast ${subnet} `));
   return {
     ...on,
     addresses: on.addresses.filter((one) => one !== alias),
     routes4: on.routes4.filter(others),
-    // Neighbours are vnodes for the most part; the rest is asked for again.
-    neighbours: [],
+    neighbours: on.neighbours.filter(({ dst }) => !isVnodes(dst)),
   };
 }
 
