@@ -1,6 +1,7 @@
 // What a first `host up` costs beside a plain shell script of the same commands: each in a vhost of its own, in turn.
-// An engine is installed and stopped, so that its start is in both. The script's vhost must then be "as prepared".
-import { openSandbox, type Sandbox } from "../../../test/sandbox/harness.ts";
+// Once where Docker is still to be installed, once where it is installed and stopped. The script's vhost must then be
+// "as prepared".
+import { type Engine, openSandbox, type Sandbox } from "../../../test/sandbox/harness.ts";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { REALTIME, STOPWATCH } from "./gate.ts";
@@ -13,22 +14,34 @@ export async function firstUps(
   { rounds, realtime }: { readonly rounds: number; readonly realtime: boolean },
   tell: (line: string) => void,
 ): Promise<Runs> {
-  const runs = { hostUpFirst: [] as number[], hostUpScript: [] as number[] };
+  const kinds = {
+    hostUpFirst: { engine: "none", byScript: false },
+    hostUpScript: { engine: "none", byScript: true },
+    hostUpEngine: { engine: "20.10", byScript: false },
+    hostUpEngineScript: { engine: "20.10", byScript: true },
+  } as const;
+  const order = Object.keys(kinds) as (keyof typeof kinds)[];
+  const runs = Object.fromEntries(order.map((kind) => [kind, [] as number[]])) as Record<
+    keyof typeof kinds,
+    number[]
+  >;
   for (let round = 0; round < rounds; round++) {
     tell(`first host up, and its script, ${round + 1} of ${rounds}`);
-    const kinds = ["hostUpFirst", "hostUpScript"] as const;
-    for (const kind of round % 2 === 0 ? kinds : [...kinds].reverse()) {
-      runs[kind].push(await once(kind === "hostUpScript", realtime));
+    for (const kind of round % 2 === 0 ? order : [...order].reverse()) {
+      runs[kind].push(await once(kinds[kind], realtime));
     }
   }
   return runs;
 }
 
-async function once(byScript: boolean, realtime: boolean): Promise<number> {
-  const box = await openSandbox({ engine: "20.10", berth: true });
+async function once(
+  { engine, byScript }: { readonly engine: Engine; readonly byScript: boolean },
+  realtime: boolean,
+): Promise<number> {
+  const box = await openSandbox({ engine, berth: true });
   try {
     // Both find the same files in the page cache, and the machine's own executable read once.
-    await box.sh("berth version >/dev/null; dockerd --version >/dev/null");
+    await box.sh("berth version >/dev/null; dockerd --version >/dev/null 2>&1 || true");
     if (!byScript) return await timed(box, ["/usr/local/bin/berth", "host", "up"], realtime);
     const plan = await box.run([process.execPath, "run", "-A", PLAN], { timeoutMs: 60_000 });
     if (plan.exit !== 0) throw new Error(`No plan as a script: ${plan.stderr}`);
@@ -48,7 +61,6 @@ async function once(byScript: boolean, realtime: boolean): Promise<number> {
 }
 
 async function timed(box: Sandbox, argv: readonly string[], realtime: boolean): Promise<number> {
-  // dockerd must not inherit a priority over all others: only what berth and the script do themselves is favoured.
   const before = realtime ? [...REALTIME] : [];
   const said = await box.run([...before, "perl", STOPWATCH, "1", ...argv], { timeoutMs: 180_000 });
   const [wall, , , exit] = said.stdout.trim().split(" ").map(Number);

@@ -21,8 +21,10 @@ export const MEASURES = {
   batch: { title: "lab: 200 links by a hand-written batch a tool", unit: "ms" },
   serial: { title: "lab: 200 links by a process a command", unit: "ms" },
   hostUp: { title: "berth host up, nothing to do", unit: "ms" },
-  hostUpFirst: { title: "berth host up, the first", unit: "ms" },
+  hostUpFirst: { title: "berth host up, the first, Docker to be installed", unit: "ms" },
   hostUpScript: { title: "the same commands by a shell script", unit: "ms" },
+  hostUpEngine: { title: "berth host up, the first, Docker installed and stopped", unit: "ms" },
+  hostUpEngineScript: { title: "the same commands by a shell script", unit: "ms" },
   watchRss: { title: "berth watch, idle, 2 vnodes, RSS", unit: "MiB" },
   watchPss: { title: "berth watch, idle, 2 vnodes, PSS", unit: "MiB" },
   startRunc: { title: "docker start, runtime runc", unit: "ms" },
@@ -57,6 +59,7 @@ const AGAINST: Partial<Record<Key, Key>> = {
   gateFirst: "labHello",
   gate: "labHello",
   serial: "batch",
+  hostUpEngine: "hostUpEngineScript",
 };
 
 /** One measure with what its runs come to; null where it was not run. */
