@@ -4,7 +4,7 @@ import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
 import type { AnyResource } from "../ensure.ts";
 import type { Resource } from "../types.ts";
-import { networkProcesses } from "./manager_clients.ts";
+import { isDhcpcds, networkProcesses } from "./manager_clients.ts";
 import { checkInterfaces, interfacesFiles, ownStanzas, rewritten } from "./manager_ifupdown.ts";
 import { ifupdownHolds } from "./manager_ifupdown_form.ts";
 import { formDevices } from "./manager_interfaces.ts";
@@ -118,6 +118,7 @@ export async function managedDevice(look: Look, control: ControlDevice): Promise
   if (kinds.length === 0 && isRunning("connmand")) kinds.push("connman");
   // The client of a manager above is its own; one without is whoever's.
   if (kinds.length === 0 && clients.length > 0) kinds.push(clients[0]!.program as ManagerKind);
+  if (kinds.length === 0 && await isDhcpcds(look, device)) kinds.push("dhcpcd");
   if (kinds.length > 1) throw twoManagers(device, kinds);
   const master = (await look.readLink(`/sys/class/net/${device}/master`))?.split("/").at(-1) ?? null;
   const clientId = heldBy === "" || isOurNetworkFile(heldBy)

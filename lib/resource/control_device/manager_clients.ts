@@ -39,3 +39,24 @@ export async function clientsOf(look: Look, link: string): Promise<readonly Dhcp
     (argv.includes(link) || new RegExp(`^dhcpcd: (\\S+: )?${link}( |$)`).test(argv.join(" ")))
   );
 }
+
+/** Whether a dhcpcd that was told of no link, and so takes all that its configuration does not deny it, takes this one. */
+export async function isDhcpcds(look: Look, link: string): Promise<boolean> {
+  const isForAll = ({ program, argv }: RunningProcess) =>
+    program === "dhcpcd" &&
+    (/\[(manager|master)\]/.test(argv.join(" ")) || argv.slice(1).every((word) => word.startsWith("-"))) &&
+    !/^dhcpcd: [^[]/.test(argv.join(" "));
+  if (!(await networkProcesses(look)).some(isForAll)) return false;
+  const lines = (await look.readText("/etc/dhcpcd.conf") ?? "").split("\n").map((line) =>
+    line.trim().split(/[\s,]+/)
+  );
+  const matches = (keyword: string) =>
+    lines.filter(([word]) => word === keyword).flatMap(([, ...patterns]) => patterns).map((pattern) =>
+      new RegExp(
+        `^${pattern.replaceAll(/[.+^${}()|\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".")}$`,
+      )
+    );
+  const allowed = matches("allowinterfaces");
+  if (allowed.length > 0 && !allowed.some((pattern) => pattern.test(link))) return false;
+  return !matches("denyinterfaces").some((pattern) => pattern.test(link));
+}

@@ -66,6 +66,15 @@ const WHO: readonly [
   ["none", "a client of another link", {}, [["/sbin/dhclient", "eth1"]]],
   ["udhcpc", "busybox's", {}, [["/bin/busybox", "udhcpc", "-i", "eth0"]]],
   ["dhcpcd", "by its title", {}, [["dhcpcd: eth0 [ip4]"]]],
+  ["dhcpcd", "its daemon, which takes all", {}, [["/sbin/dhcpcd", "-q", "-b"]]],
+  ["dhcpcd", "its daemon's title", {}, [["dhcpcd: [manager] [ip4] [ip6]"]]],
+  ["none", "a daemon that is denied it", { "/etc/dhcpcd.conf": "hostname\ndenyinterfaces e* wlan0\n" }, [
+    ["/sbin/dhcpcd", "-q", "-b"],
+  ]],
+  ["none", "a daemon that is allowed others", { "/etc/dhcpcd.conf": "allowinterfaces eth1\n" }, [
+    ["/sbin/dhcpcd", "-b"],
+  ]],
+  ["none", "dhcpcd of another link", {}, [["dhcpcd: eth1 [ip4]"]]],
   ["refused", "two of them", {
     ...INTERFACES_DHCP,
     "/run/systemd/netif/links/3": linkFile("/etc/systemd/network/a.network"),
