@@ -3,7 +3,7 @@
 // (kinds/mount.ts), which holds for whoever starts a dockerd by hand.
 import { hasInit } from "../host/facts.ts";
 import type { AnyResource } from "./ensure.ts";
-import { dropIn } from "./kinds/drop_in.ts";
+import { dropIns } from "./kinds/drop_in.ts";
 import { fileBlock } from "./kinds/file_block.ts";
 
 /** Units that start the engine or what holds its images; a drop-in of a unit that is not there does nothing. */
@@ -16,7 +16,7 @@ export function engineGuards(mounts: readonly string[]): readonly AnyResource[] 
   const unit = `# Written by berth (host storage); changes here are lost\n[Unit]\nRequiresMountsFor=${
     mounts.join(" ")
   }\n`;
-  return [...UNITS.map((name) => dropIn(name, "berth-storage", unit)), sysvGuard(mounts)];
+  return [dropIns(UNITS, "berth-storage", unit), sysvGuard(mounts)];
 }
 
 function sysvGuard(mounts: readonly string[]): AnyResource {

@@ -1,9 +1,8 @@
 // One line of /etc/fstab that is ours, by its option x-berth; all other lines stay as they are, to the byte.
 // Owns the file's form; mounting is mount.ts' business.
-import { hasInit } from "../../host/facts.ts";
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
-import type { Change, Op, Resource } from "../types.ts";
+import type { Change, Resource } from "../types.ts";
 import { fileChange, type FileState, observeFile } from "./file.ts";
 import { observeFileSystem } from "./file_system.ts";
 
@@ -29,7 +28,6 @@ export interface FstabState {
   readonly file: FileState | null;
   /** "UUID=…" or a path; null where the device cannot tell yet. */
   readonly source: string | null;
-  readonly systemd: boolean;
 }
 
 /** A line of ours for that target. Undo takes it out. */
@@ -39,16 +37,12 @@ export function fstabEntry(wish: FstabWish): Resource<FstabState, { readonly exi
   const change = (found: FstabState | null, text: string | null, why: string): Change[] => {
     const before = found?.file ?? null;
     const after = text === null ? null : { text, mode: before?.mode ?? 0o644 };
-    const made = fileChange(id, FSTAB, before, after, why);
-    // systemd makes units of the lines when it is told; what needs the mount then finds them.
-    const reload: readonly Op[] = found?.systemd
-      ? [{ run: { argv: ["systemctl", "daemon-reload"], timeoutMs: 90_000 } }]
-      : [];
-    return [{ ...made, do: [...made.do, ...reload], undo: [...made.undo, ...reload] }];
+    // No daemon-reload: what is mounted has its unit by that, and the next boot reads the file anyhow.
+    return [fileChange(id, FSTAB, before, after, why)];
   };
   return {
     id,
-    desired: { file: null, source: wish.source, systemd: false },
+    desired: { file: null, source: wish.source },
     async observe(look: Look) {
       const uuid = wish.type === "none"
         ? wish.source
@@ -56,7 +50,6 @@ export function fstabEntry(wish: FstabWish): Resource<FstabState, { readonly exi
       return {
         file: await observeFile(look, FSTAB),
         source: wish.type === "none" ? uuid : uuid === "" ? null : `UUID=${uuid}`,
-        systemd: await hasInit(look) === "systemd",
       };
     },
     diff(found) {
