@@ -13,6 +13,8 @@ export interface Answer {
 export interface Channel {
   /** The boot id of the agent that is listening; null until it says "ready". */
   readonly bootId: string | null;
+  /** Whether it has also said that the machine has booted: all that starts at boot has started, or failed. */
+  readonly booted: boolean;
   /** Sends a command; rejects when the machine restarts or the wire ends. `seconds`: the agent's own deadline. */
   call(argv: readonly string[], input: Uint8Array, seconds: number): Promise<Answer>;
   /** From now on everything up to the next "ready" is of a boot that is over. */
@@ -30,6 +32,7 @@ export async function openChannel(path: string): Promise<Channel> {
   const socket = await dial(path);
   const pending = new Map<string, Pending>();
   let bootId: string | null = null;
+  let booted = false;
   let count = 0;
   const giveUp = (why: string) => {
     for (const one of pending.values()) one.reject(new Error(why));
@@ -40,7 +43,9 @@ export async function openChannel(path: string): Promise<Channel> {
     if (ready !== null) {
       giveUp("The machine's agent started anew before it had answered");
       bootId = ready[1]!;
+      booted = false;
     }
+    if (line === "booted") booted = true;
     const done = bootId === null ? null : /^done (\d+) (\d+) (\d+) (\d+)$/.exec(line);
     if (done === null) return null;
     const [, id, exit, out, err] = done as unknown as [string, string, string, string, string];
@@ -61,11 +66,15 @@ export async function openChannel(path: string): Promise<Channel> {
   socket.on("error", () => {}); // "close" follows
   socket.on("close", () => {
     bootId = null;
+    booted = false;
     giveUp("The machine ended before it had answered");
   });
   return {
     get bootId() {
       return bootId;
+    },
+    get booted() {
+      return booted;
     },
     call(argv, input, seconds) {
       if (bootId === null) return Promise.reject(new Error("The machine's agent is not ready"));
@@ -78,6 +87,7 @@ export async function openChannel(path: string): Promise<Channel> {
     },
     expectReboot() {
       bootId = null;
+      booted = false;
       giveUp("The machine was rebooted before it had answered");
     },
     close: () => socket.destroy(),

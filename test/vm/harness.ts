@@ -21,12 +21,16 @@ export interface MachineOptions {
   readonly suite?: Suite;
   /** What lies on it before its first boot, by path. */
   readonly files?: Readonly<Record<string, MachineFile>>;
+  /** A shell script that is run in the image's chroot before the first boot, as whoever makes an image would. */
+  readonly image?: string;
   /** Blank disks of so many MiB: /dev/disk/by-id/virtio-disk0 … @default {[]} */
   readonly disks?: readonly number[];
   /** @default {1536} */
   readonly memoryMiB?: number;
-  /** Milliseconds from power-on to the agent's first word. @default {300000} */
+  /** Milliseconds from power-on to the end of the boot. @default {300000} */
   readonly bootMs?: number;
+  /** Emulated processors. @default {$BERTH_VM_CPUS, or two where there are two} */
+  readonly cpus?: number;
 }
 
 export interface RunOptions {
@@ -37,19 +41,27 @@ export interface RunOptions {
 
 /** A machine of a test's own. */
 export interface Machine {
-  /** Milliseconds from power-on (or the call of reboot) to the agent's word, of the last boot. */
+  /** Milliseconds from power-on (or the call of reboot) to the end of the boot, of the last one. */
   readonly bootMs: number;
   /** Runs a command as root; a non-zero exit does not throw. */
   run(argv: readonly string[], options?: RunOptions): Promise<Answer>;
   /** Runs a bash script (`set -euo pipefail`) and returns its stdout. @throws {Error} with its output where it fails. */
   sh(script: string, options?: RunOptions): Promise<string>;
   write(path: string, text: string): Promise<void>;
-  /** Reboots as an operator would, and waits for the agent. */
+  /** Reboots as an operator would, and waits for the end of the boot. */
   reboot(): Promise<void>;
   /** SIGKILL to QEMU: what was not synced is lost as far as the disk's cache goes. */
   powerCut(): Promise<void>;
-  /** Power on, with the same disks; waits for the agent. */
-  start(): Promise<void>;
+  /** As an operator would; waits for the end. */
+  powerOff(): Promise<void>;
+  /** Keeps its disks as they are, while it is off, for `restore`. */
+  save(): Promise<void>;
+  /** Puts back, while it is off, what `save` kept. */
+  restore(): Promise<void>;
+  /** Power on, with the same disks; waits for the end of the boot, or only until commands can be run. */
+  start(until?: "booted" | "agent"): Promise<void>;
+  /** After `start("agent")`: waits for the end of the boot. */
+  booted(): Promise<void>;
   /** The last lines of its console. */
   console(lines?: number): string;
   /** Ends it and removes everything of it. Does nothing the second time. */
@@ -94,16 +106,17 @@ export async function makeMachine(options: MachineOptions = {}): Promise<Made> {
   const clone = await openClone({ layer: await vmTools(tell) });
   try {
     const outside = clone.outside(VM_FOLDER);
-    for (const [path, file] of Object.entries(options.files ?? {})) {
+    const script = options.image === undefined ? {} : { "/root/vm-image": `set -e\n${options.image}\n` };
+    for (const [path, file] of Object.entries({ ...options.files, ...script })) {
       place(join(outside, "files", path), file);
     }
     mkdirSync(join(outside, "files"), { recursive: true });
     const disks = (options.disks ?? []).map((size, index) => `truncate -s ${size}M disk${index}`);
-    const script = `set -e; cd ${VM_FOLDER}
+    const make = `set -e; cd ${VM_FOLDER}
       tar --create --file files.tar --owner=0 --group=0 --directory files .; rm -rf files
       qemu-img create -q -f qcow2 -F raw -b ${image.disk} -o lazy_refcounts=on overlay
       ${disks.join("\n")}`;
-    const said = await clone.run(["/bin/sh", "-c", script]);
+    const said = await clone.run(["/bin/sh", "-c", make]);
     if (said.exit !== 0) throw new Error(`Cannot make a test machine: ${said.stderr || said.stdout}`);
     return { clone, image, options };
   } catch (error) {
@@ -122,17 +135,20 @@ export function argvOf({ image, options }: Made, console: "log" | "hand"): strin
     socket: SOCKET,
     memoryMiB: options.memoryMiB ?? 1536,
     nice: Number(process.env["BERTH_VM_NICE"] ?? 10),
-    cpus: Number(process.env["BERTH_VM_CPUS"] ?? Math.min(2, availableParallelism())),
+    cpus: options.cpus ?? Number(process.env["BERTH_VM_CPUS"] ?? Math.min(2, availableParallelism())),
     console,
   });
 }
 
-/** Makes a machine, switches it on, and waits until its agent listens (after multi-user.target). */
-export async function openMachine(options: MachineOptions = {}): Promise<Machine> {
+/** Makes a machine, switches it on, and waits for the end of its boot, or only until commands can be run. */
+export async function openMachine(
+  options: MachineOptions = {},
+  until?: "booted" | "agent",
+): Promise<Machine> {
   const made = await makeMachine(options);
   const machine = machineOf(made);
   try {
-    await machine.start();
+    await machine.start(until);
   } catch (error) {
     await machine.close();
     throw error;
@@ -150,14 +166,16 @@ function machineOf(made: Made): Machine {
   const withConsole = (error: unknown) =>
     new Error(`${error instanceof Error ? error.message : error}\nThe console's end:\n${consoleEnd()}`);
 
-  const ready = async (began: number, not: string | null) => {
-    const deadlineMs = options.bootMs ?? 300_000;
+  let began = 0;
+  const ready = async (how: "booted" | "agent", not: string | null) => {
+    const deadlineMs = (options.bootMs ?? 300_000) - (Date.now() - began);
     try {
-      await until("the machine's agent", async (seen) => {
+      await until(how === "agent" ? "the machine's agent" : "the end of the boot", async (seen) => {
         if (qemu?.exitCode !== null || qemu.signalCode !== null) throw new Error("QEMU has ended");
         seen(`${said.length} bytes on the console`);
         channel ??= existsSync(clone.outside(SOCKET)) ? await openChannel(clone.outside(SOCKET)) : undefined;
-        return channel !== undefined && channel.bootId !== null && channel.bootId !== not;
+        if (channel === undefined || channel.bootId === null || channel.bootId === not) return false;
+        return how === "agent" || channel.booted;
       }, { deadlineMs, everyMs: 200 });
     } catch (error) {
       throw withConsole(error);
@@ -187,6 +205,11 @@ function machineOf(made: Made): Machine {
       `"${argv.join(" ")}" ended with exit code ${answer.exit}\n${answer.stdout}${answer.stderr}`,
     );
   };
+  const copyDisks = async (script: string) => {
+    if (qemu !== undefined) throw new Error("The machine is switched on");
+    const copied = await clone.run(["/bin/sh", "-c", `cd ${VM_FOLDER} && ${script}`], { timeoutMs: 600_000 });
+    if (copied.exit !== 0) throw new Error(`Cannot copy the machine's disks: ${copied.stderr}`);
+  };
   const machine: Machine = {
     get bootMs() {
       return bootMs;
@@ -201,7 +224,8 @@ function machineOf(made: Made): Machine {
       const before = channel?.bootId ?? null;
       await must(["/bin/sh", "-c", "(sleep 0.2; reboot) >/dev/null 2>&1 &"]);
       channel?.expectReboot();
-      await ready(Date.now(), before);
+      began = Date.now();
+      await ready("booted", before);
     },
     async powerCut() {
       channel?.close();
@@ -213,15 +237,30 @@ function machineOf(made: Made): Machine {
       );
       qemu = undefined;
     },
-    async start() {
+    async powerOff() {
+      await must(["/bin/sh", "-c", "(sleep 0.2; poweroff) >/dev/null 2>&1 &"]);
+      await until("the machine to switch itself off", () => {
+        return qemu === undefined || qemu.exitCode !== null || qemu.signalCode !== null;
+      }, { deadlineMs: 300_000, everyMs: 200 }).catch((error) => {
+        throw withConsole(error);
+      });
+      channel?.close();
+      channel = undefined;
+      await clone.run(["rm", "-f", SOCKET]);
+      qemu = undefined;
+    },
+    save: () => copyDisks("mkdir -p saved; cp --sparse=always overlay disk* saved/"),
+    restore: () => copyDisks("cp --sparse=always saved/* ."),
+    booted: () => ready("booted", null),
+    async start(how = "booted") {
       if (qemu !== undefined) throw new Error("The machine is switched on already");
-      const began = Date.now();
+      began = Date.now();
       qemu = clone.start(argvOf(made, "log"));
       for (const stream of [qemu.stdout!, qemu.stderr!]) {
         // One megabyte is some twenty boots.
         stream.on("data", (chunk) => said = (said + chunk).slice(-1_000_000));
       }
-      await ready(began, null);
+      await ready(how, null);
     },
     console: consoleEnd,
     async close() {

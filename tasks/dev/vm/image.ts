@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 import { APT, cached, copy, ground, inClone, must, type Tell } from "../sandbox/layers.ts";
 
 /** Which Debian, and which init system where that is not systemd. */
-export type Suite = "bookworm" | "trixie" | "sysvinit";
-export const SUITES: readonly Suite[] = ["bookworm", "trixie", "sysvinit"];
+export type Suite = "bookworm" | "trixie" | "sysvinit" | "unstable";
+export const SUITES: readonly Suite[] = ["bookworm", "trixie", "sysvinit", "unstable"];
 
 /** What QEMU boots. Never written to: machines put an overlay on the disk. */
 export interface VmImage {
@@ -29,7 +29,10 @@ const SUITE_PACKAGES: Record<Suite, readonly string[]> = {
   bookworm: ["isc-dhcp-client"],
   trixie: ["docker-cli", "dhcpcd-base"],
   sysvinit: ["isc-dhcp-client"],
+  unstable: ["docker-cli", "dhcpcd-base"],
 };
+/** unstable's list of packages may have expired where the mirror is a snapshot. */
+const CHECK: Partial<Record<Suite, string>> = { unstable: `--aptopt=Acquire::Check-Valid-Until=false` };
 /** ovmf and the like are recommended only; the BIOS is in seabios. */
 const TOOLS = ["qemu-system-x86", "qemu-utils", "mmdebstrap", "e2fsprogs", "zstd"];
 const GUEST = fileURLToPath(new URL("guest", import.meta.url));
@@ -62,7 +65,14 @@ export async function vmImage(suite: Suite, tell: Tell): Promise<VmImage> {
         const listing = "apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -1";
         const mirror = (await must(clone, listing)).trim();
         const debian = suite === "sysvinit" ? "bookworm" : suite;
-        const variables = { SUITE: debian, INIT: init, MIRROR: mirror, PACKAGES: packages.join(), GUEST };
+        const variables = {
+          SUITE: debian,
+          INIT: init,
+          MIRROR: mirror,
+          PACKAGES: packages.join(),
+          GUEST,
+          CHECK: CHECK[suite] ?? "",
+        };
         const set = Object.entries(variables).map(([name, value]) => `${name}='${value}'`).join(" ");
         await must(clone, `${set} nice -n 10 bash ${GUEST}/make.sh`);
       }),

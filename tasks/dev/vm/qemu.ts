@@ -44,7 +44,7 @@ export function qemuArgv(hardware: Hardware): string[] {
     "-kernel", image.kernel, "-initrd", image.initrd,
     // norandmaps: a program that starts where it did before finds its code translated already (3 to 6 times as quick).
     "-append", "root=/dev/vda rw console=ttyS0 mitigations=off tsc=reliable loglevel=4 net.ifnames=0 apparmor=0 " +
-      "norandmaps cryptomgr.notests modprobe.blacklist=ata_piix,ata_generic,evdev,serio_raw,psmouse,pcspkr,button,qemu_fw_cfg",
+      "norandmaps cryptomgr.notests systemd.show_status=0 modprobe.blacklist=ata_piix,ata_generic,evdev,serio_raw,psmouse,pcspkr,button,qemu_fw_cfg",
     // Flushes are passed on: what the machine has synced is there after its end by SIGKILL.
     "-drive", `if=none,id=root,file=${hardware.overlay},format=qcow2,cache=writeback,discard=unmap`,
     "-device", "virtio-blk-pci,drive=root",

@@ -2,7 +2,7 @@
 # The hand of test/vm/harness.ts inside a test machine: runs commands that come over a virtio-serial port, several at
 # once, and sends back what they said. Binary-safe: a header line, then as many bytes as it names.
 #   to us:    run ID SECONDS ARGV-BYTES INPUT-BYTES \n argv, each ended by NUL \n-less input
-#   from us:  ready BOOT-ID \n          done ID EXIT STDOUT-BYTES STDERR-BYTES \n stdout stderr
+#   from us:  ready BOOT-ID \n          booted \n          done ID EXIT STDOUT-BYTES STDERR-BYTES \n stdout stderr
 # Owns /run/vm. The port can be opened once only, so no command inherits it.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C
 port=/dev/virtio-ports/berth.test
@@ -26,6 +26,13 @@ answer() { # ID SECONDS DIR
 }
 
 echo "ready $(cat /proc/sys/kernel/random/boot_id)" >&3
+(
+  # A wait without a process: each costs too much here.
+  mkfifo /run/vm/never && exec 5<>/run/vm/never
+  until [ -e /run/vm-booted ]; do read -r -t 0.5 -u 5; done
+  flock 4
+  echo booted >&3
+) 4>/run/vm/lock &
 while read -r verb id seconds argv_bytes input_bytes <&3; do
   [ "$verb" = run ] || continue
   dir=/run/vm/$id
