@@ -22,7 +22,8 @@ async function orNull<T>(reading: Promise<T>): Promise<T | null> {
 
 function isGone(error: unknown): boolean {
   const code = (error as { code?: string }).code;
-  return code === "ENOENT" || code === "ENOTDIR";
+  // ESRCH: a file of /proc whose process ended between open and read.
+  return code === "ENOENT" || code === "ENOTDIR" || code === "ESRCH";
 }
 
 /**
