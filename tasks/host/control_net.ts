@@ -13,6 +13,7 @@ import { type DockerNetwork, dockerNetwork } from "../../lib/resource/docker_net
 import type { AnyResource } from "../../lib/resource/ensure.ts";
 import { bridgeOption } from "../../lib/resource/kinds/bridge_option.ts";
 import { addressOn, bridge } from "../../lib/resource/kinds/link.ts";
+import { macvlan } from "../../lib/resource/kinds/macvlan.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
 import { BRIDGE_PREFIX, CONTROL_NETWORK, HOST_END_PREFIX, IFB_PREFIX } from "../../lib/vnode/names.ts";
 import type { HostFacts } from "./_facts.ts";
@@ -38,6 +39,29 @@ export function controlNetwork(config: Config, uplink: Pick<Uplink, "mtu"> | nul
     },
     label: "control",
   };
+}
+
+/** Docker's network where there is no bridge: vnodes sit on the device themselves. */
+export function controlMacvlan(config: Config, uplink: Pick<Uplink, "name">): DockerNetwork {
+  return {
+    ...controlNetwork(config),
+    driver: "macvlan",
+    options: { parent: uplink.name, macvlan_mode: "bridge" },
+  };
+}
+
+/** Nothing is moved: the host has a leg of its own beside those of the vnodes. */
+function macvlanResources(config: Config, uplink: Uplink): readonly AnyResource[] {
+  const { address } = config.host.controlNet;
+  return [
+    macvlan(CONTROL_NETWORK, {
+      parent: uplink.name,
+      mac: gatewayMac(address),
+      alias: "berth control network",
+    }),
+    dockerNetwork(CONTROL_NETWORK, controlMacvlan(config, uplink)),
+    addressOn(CONTROL_NETWORK, aliasOf(config)),
+  ];
 }
 
 /** The alias's MAC as the vnodes' are made: 02:00 and the four bytes of its address. Theirs differ, as addresses do. */
@@ -79,6 +103,11 @@ export function controlNetResources(
   ];
 }
 
+/** The device that is to be a port of the bridge: none with macvlan, which leaves it where it is. */
+function portOf(config: Config, { wanted }: Uplinks): Uplink | null {
+  return config.host.controlNet.driver === "macvlan" ? null : wanted;
+}
+
 function uplinksOf(look: Look, config: Config): Promise<Uplinks> {
   const { device, address } = config.host.controlNet;
   return findUplinks(look, { device, bridge: CONTROL_NETWORK, address });
@@ -94,7 +123,9 @@ async function deviceResources(
   look: Look,
 ): Promise<readonly AnyResource[]> {
   const { address, gatewayTimeoutMs } = config.host.controlNet;
-  const { wanted, moved } = await uplinksOf(look, config);
+  const uplinks = await uplinksOf(look, config);
+  const { moved } = uplinks;
+  const wanted = portOf(config, uplinks);
   const options = {
     bridge: CONTROL_NETWORK,
     address: aliasOf(config),
@@ -118,7 +149,7 @@ function standing(config: Config, facts: HostFacts, uplink: Uplink | null): read
 
 /** What makes the move last, by whoever manages the device. */
 async function managerResources(config: Config, _facts: HostFacts, look: Look) {
-  const { wanted } = await uplinksOf(look, config);
+  const wanted = portOf(config, await uplinksOf(look, config));
   if (wanted === null) return [];
   const control = { device: wanted.name, bridge: CONTROL_NETWORK, alias: aliasOf(config) };
   return (await managerForm(look, control)).resources;
@@ -132,7 +163,7 @@ function asideResources(_config: Config, _facts: HostFacts, look: Look) {
 
 /** Devices that are named no more go back to their managers, before anything else is moved. */
 async function freedResources(config: Config, _facts: HostFacts, look: Look) {
-  const { wanted } = await uplinksOf(look, config);
+  const wanted = portOf(config, await uplinksOf(look, config));
   return await managerFreed(look, { bridge: CONTROL_NETWORK, alias: aliasOf(config) }, wanted?.name ?? null);
 }
 
@@ -146,8 +177,12 @@ async function check(look: Look, config: Config): Promise<void> {
  * Bridge, address and Docker's network: what the watch keeps as it is. A device is moved by an operator or at boot
  * only: a watch that tried again and again would cut the machine off again and again.
  */
-export const controlNetGround: Stage = async (config, facts, look) =>
-  controlNetResources(config, facts, (await uplinksOf(look, config)).wanted);
+export const controlNetGround: Stage = async (config, facts, look) => {
+  const { wanted } = await uplinksOf(look, config);
+  return wanted !== null && config.host.controlNet.driver === "macvlan"
+    ? macvlanResources(config, wanted)
+    : controlNetResources(config, facts, wanted);
+};
 
 export const controlNetStep: Step = {
   name: "control-net",
