@@ -256,6 +256,13 @@ const CASES: Readonly<Record<string, () => Promise<string>>> = {
     machine.lvm.physical.set("/dev/sdb", "");
     return told(machine);
   },
+  "killed while the pool was made": async () => {
+    const machine = await made(THIN);
+    const pool = machine.lvm.volumes.get("docker/pool")!;
+    machine.lvm.volumes.delete("docker/engine");
+    Object.assign(pool, { types: ["linear"], extents: pool.metadata, metadata: 0 });
+    return told(reimaged(machine));
+  },
   "killed in the middle of a wipe": async () => {
     const machine = ground([disk("b", 100, ext4)]);
     const line = await consentTo(machine, OVERLAY);

@@ -68,6 +68,9 @@ export function thinPool(options: ThinPoolOptions): Resource<VolumeFacts> {
       "y",
     ),
     extend: ["lvextend", "-l", String(extents)],
+    // lvcreate first makes the metadata as a plain volume of the pool's name and writes zeros to it, for seconds.
+    isUnfinished: (found) =>
+      found.types.join() === "linear" && found.tags.includes(TAG) && found.bytes === metadata,
     also(found, change) {
       const thin = found.thin!;
       if (thin.chunkBytes !== CHUNK_BYTES) {
@@ -121,6 +124,8 @@ interface Kind {
   readonly types: readonly string[];
   readonly create: readonly string[];
   readonly extend: readonly string[];
+  /** It is what a crash of its creation leaves: without anything on it. */
+  isUnfinished?(found: VolumeFacts): boolean;
   /** Further differences of one that is there. `change`: an update to build on. */
   also?(found: VolumeFacts, change: Change): readonly Change[];
 }
@@ -155,6 +160,10 @@ function volume(wanted: Wanted, kind: Kind): Resource<VolumeFacts> {
       if (found === null) {
         const create = lvm(...kind.create, "-n", wanted.name, "--addtag", TAG, GROUP);
         return [{ ...change("create", "missing", create), undo: [remove] }];
+      }
+      if (kind.isUnfinished?.(found)) {
+        const create = lvm(...kind.create, "-n", wanted.name, "--addtag", TAG, GROUP);
+        return [change("replace", "left unfinished by a run that died", remove, create)];
       }
       if (!found.types.every((type) => kind.types.includes(type))) {
         throw unfit(id, `is of type ${found.types.join(" and ")}, wanted ${kind.types.join(" or ")}`);
