@@ -3,7 +3,7 @@
 import { BerthError, type Issue } from "../log/error.ts";
 import type { Look } from "../host/types.ts";
 import { askIp } from "./kinds/link.ts";
-import { freeSubnets, overlap, parseSubnet, type Subnet } from "./ipv4.ts";
+import { freeSubnets, overlap, parseSubnet, type Subnet, subnetText } from "./ipv4.ts";
 
 /** Something on the machine that has addresses, in the words of a message. */
 export interface Taken {
@@ -16,6 +16,10 @@ export interface ControlSubnet {
   readonly subnet: string;
   /** Name of the Docker network and of its bridge. */
   readonly network: string;
+  /** The host's own address on it. */
+  readonly address: string;
+  /** Whether a device of the machine's may be in the bridge: what else hangs there is then the machine's. */
+  readonly hasDevice: boolean;
 }
 
 /** Those of the taken ones that overlap the subnet. Pure. */
@@ -30,7 +34,7 @@ export function clashes(subnet: string, taken: readonly Taken[]): readonly Taken
  * @throws {BerthError} code `config`, one issue for each clash, free subnets as the next step.
  */
 export async function checkControlSubnet(look: Look, control: ControlSubnet): Promise<void> {
-  const taken = await takenSubnets(look, control.network);
+  const taken = await takenSubnets(look, control);
   const found = clashes(control.subnet, taken);
   if (found.length === 0) return;
   const issues: Issue[] = found.map(({ what }) => ({
@@ -64,6 +68,7 @@ interface Route {
   readonly dst: string;
   readonly dev?: string;
   readonly gateway?: string;
+  readonly protocol?: string;
 }
 
 interface EngineNetwork {
@@ -71,10 +76,11 @@ interface EngineNetwork {
   readonly IPAM?: { readonly Config?: readonly { readonly Subnet?: string }[] | null };
 }
 
-async function takenSubnets(look: Look, network: string): Promise<readonly Taken[]> {
+async function takenSubnets(look: Look, control: ControlSubnet): Promise<readonly Taken[]> {
+  const { network } = control;
   const [addresses, routes, resolv, networks] = await Promise.all([
     askIp(look, ["-j", "-4", "addr", "show"]),
-    askIp(look, ["-j", "-4", "route", "show"]),
+    askIp(look, ["-j", "-4", "route", "show", "table", "all", "type", "unicast"]),
     // A link (to systemd's stub, say) is followed by the kernel; readText reads what it leads to.
     look.readText("/etc/resolv.conf").catch(() => null),
     look.engine("/networks"),
@@ -86,15 +92,20 @@ async function takenSubnets(look: Look, network: string): Promise<readonly Taken
   };
   // docker0 moves to the address the configuration gives it; that this one is free of clashes is checked there.
   const isOwn = (name: string | undefined) => name === network || name === "docker0" || name === "bridge";
+  const own = parseSubnet(control.subnet);
+  const ownText = own === null ? "" : subnetText(own);
   for (const { ifname, addr_info } of parseList<Address>(addresses.stdout)) {
-    if (isOwn(ifname)) continue;
+    if (isOwn(ifname) && !(ifname === network && control.hasDevice)) continue;
     for (const { local, prefixlen } of addr_info) {
+      // An alias that berth had under another address goes with its network.
+      if (ifname === network && (local === control.address || prefixlen === own?.bits)) continue;
       add(`address ${local}/${prefixlen} of ${ifname}`, `${local}/${prefixlen}`);
     }
   }
-  for (const { dst, dev, gateway } of parseList<Route>(routes.stdout)) {
-    if (isOwn(dev)) continue;
-    if (dst !== "default") add(`route to ${dst}`, dst);
+  for (const { dst, dev, gateway, protocol } of parseList<Route>(routes.stdout)) {
+    // What the kernel made with an address is told with that address.
+    if (isOwn(dev) && !(dev === network && control.hasDevice && protocol !== "kernel")) continue;
+    if (dst !== "default" && dst !== ownText) add(`route to ${dst}`, dst);
     if (gateway !== undefined) add(`gateway ${gateway}`, gateway);
   }
   for (const [, server] of (resolv ?? "").matchAll(/^\s*nameserver\s+(\S+)/gm)) {

@@ -168,7 +168,13 @@ async function freedResources(config: Config, _facts: HostFacts, look: Look) {
 }
 
 async function check(look: Look, config: Config): Promise<void> {
-  await checkControlSubnet(look, { subnet: config.host.controlNet.subnet, network: CONTROL_NETWORK });
+  const { subnet, address, device } = config.host.controlNet;
+  await checkControlSubnet(look, {
+    subnet,
+    address,
+    network: CONTROL_NETWORK,
+    hasDevice: device !== undefined,
+  });
   // A manager that berth cannot write for is told before anything is touched.
   await managerResources(config, {} as HostFacts, look);
 }

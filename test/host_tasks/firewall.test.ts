@@ -5,7 +5,9 @@ import { parseLeftovers } from "../../lib/resource/docker_leftovers.ts";
 import { CONTROL_SETS, firewallTables } from "../../lib/resource/firewall.ts";
 import { freeSubnets, overlap, parseSubnet, subnetText } from "../../lib/resource/ipv4.ts";
 import { differences, nftTable, parseTable, ruleMark, tableText } from "../../lib/resource/nft_table.ts";
-import { clashes } from "../../lib/resource/control_subnet.ts";
+import { checkControlSubnet, clashes } from "../../lib/resource/control_subnet.ts";
+import type { Look } from "../../lib/host/types.ts";
+import type { BerthError } from "../../lib/log/error.ts";
 
 const TABLES = firewallTables({
   controlBridge: "_dockercnet",
@@ -165,6 +167,77 @@ test("subnets overlap, are printed and offered", () => {
     "10.192.0.0/12",
   ]);
   assert.is(clashes("172.16.0.0/12", [{ what: "x", subnet: net("172.20.0.1/16") }]).length, 1);
+});
+
+test("with a device in the bridge no rule drops by default what comes in by it, and its ends are told apart", () => {
+  const facts = {
+    controlBridge: "_dockercnet",
+    controlSubnet: "172.16.0.0/12",
+    nat: true,
+    routable: [],
+    dockerSubnet: "192.168.254.0/24",
+    dockerNat: true,
+    hostEndPrefix: "bve-",
+    uplink: { name: "ens3", subnets: ["198.51.100.0/24"] },
+  };
+  for (const bridgeMeta of [true, false]) {
+    const [ports, inet, nat] = firewallTables({ ...facts, bridgeMeta });
+    const rules = (table: typeof ports, name: string) =>
+      table!.chains.find((chain) => chain.name === name)!.rules;
+    assert.not.match(rules(inet, "prerouting").join("\n"), /ip saddr !=|ipv6 counter drop/);
+    for (const name of ["prerouting", "postrouting"]) {
+      for (const rule of rules(ports, name)) {
+        assert.match(
+          rule,
+          /name "veth\*"|[io]ifname @control_names|[io]ifname != "ens3" counter drop$/,
+          rule,
+        );
+      }
+    }
+    assert.ok(rules(ports, "forward").includes('oifname "ens3" iifname != @control_names counter drop'));
+    const [plain, direct, masquerade] = rules(nat, "postrouting");
+    assert.is(plain, "ip saddr 172.16.0.0/12 ip daddr 172.16.0.0/12 accept");
+    assert.is(direct, "ip saddr 172.16.0.0/12 ip daddr 198.51.100.0/24 accept");
+    assert.is(masquerade, "ip saddr 172.16.0.0/12 masquerade");
+  }
+});
+
+test("checkControlSubnet() tells what a device brought onto the bridge, and not berth's own address", async () => {
+  const answers: Readonly<Record<string, string>> = {
+    "ip -j -4 addr show": JSON.stringify([{
+      ifname: "_dockercnet",
+      addr_info: [
+        { family: "inet", local: "172.16.0.1", prefixlen: 12 },
+        { family: "inet", local: "172.20.5.6", prefixlen: 16 },
+      ],
+    }]),
+    "ip -j -4 route show table all type unicast": JSON.stringify([
+      { dst: "172.16.0.0/12", dev: "_dockercnet", protocol: "kernel" },
+      { dst: "default", gateway: "172.20.0.1", dev: "_dockercnet" },
+      { dst: "172.30.0.0/16", dev: "_dockercnet", protocol: "static", table: "100" },
+    ]),
+  };
+  const look = {
+    query: ({ argv }: { argv: readonly string[] }) =>
+      Promise.resolve({ exit: 0, stdout: answers[argv.join(" ")]!, stderr: "", ms: 0 }),
+    readText: () => Promise.resolve(null),
+    engine: () => Promise.resolve(null),
+  } as unknown as Look;
+  const control = { subnet: "172.16.0.0/12", address: "172.16.0.1", network: "_dockercnet" };
+  await checkControlSubnet(look, { ...control, hasDevice: false });
+  try {
+    await checkControlSubnet(look, { ...control, hasDevice: true });
+  } catch (error) {
+    const { issues, next } = error as BerthError;
+    assert.equal(issues.map(({ message }) => message), [
+      "Overlaps address 172.20.5.6/16 of _dockercnet",
+      "Overlaps gateway 172.20.0.1",
+      "Overlaps route to 172.30.0.0/16",
+    ]);
+    assert.match(next!, /such as 10\.240\.0\.0\/12/);
+    return;
+  }
+  assert.unreachable("accepted");
 });
 
 test.run();
