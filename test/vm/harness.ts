@@ -58,6 +58,8 @@ export interface Machine {
   save(): Promise<void>;
   /** Puts back, while it is off, what `save` kept. */
   restore(): Promise<void>;
+  /** A new system disk, with the same files put on it; the other disks stay. While it is switched off. */
+  reimage(): Promise<void>;
   /** Power on, with the same disks; waits for the end of the boot, or only until commands can be run. */
   start(until?: "booted" | "agent"): Promise<void>;
   /** After `start("agent")`: waits for the end of the boot. */
@@ -251,6 +253,8 @@ function machineOf(made: Made): Machine {
     },
     save: () => copyDisks("mkdir -p saved; cp --sparse=always overlay disk* saved/"),
     restore: () => copyDisks("cp --sparse=always saved/* ."),
+    reimage: () =>
+      copyDisks(`qemu-img create -q -f qcow2 -F raw -b ${made.image.disk} -o lazy_refcounts=on overlay`),
     booted: () => ready("booted", null),
     async start(how = "booted") {
       if (qemu !== undefined) throw new Error("The machine is switched on already");
