@@ -35,7 +35,7 @@ export default task({
     if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
     const undone = await context.undo(resources, (id) => stays.has(id));
     // An image may have brought it, of which the journal does not tell: else the next boot would undo this.
-    await removeRc(context, (await hostFacts(context.host)).init);
+    await removeRc(context, (await hostFacts(context.host)).init, { planned: true });
     context.output({ left: undone.unknown });
   },
 });

@@ -39,17 +39,26 @@ export async function installedInit(look: Look): Promise<RcInit> {
   });
 }
 
-/** Takes away all that bears berth's mark, whether the journal knows of it or an image brought it. */
-export async function removeRc(context: TaskContext<unknown>, init: HostFacts["init"]): Promise<void> {
+/**
+ * Takes away all that bears berth's mark, whether the journal knows of it or an image brought it. `planned`: a plan has
+ * told already what the journal knows.
+ */
+export async function removeRc(
+  context: TaskContext<unknown>,
+  init: HostFacts["init"],
+  { planned = false }: { readonly planned?: boolean } = {},
+): Promise<void> {
   const { berth } = await hostFacts(context.host);
+  const journal = createJournal(context.host);
   for (const kind of ["systemd", "sysvinit"] as const) {
     const resource = rc({ init: kind, berth, live: kind === init });
+    const isKnown = (await journal.state()).has(resource.id);
+    if (planned && isKnown && context.mode === "plan") continue;
     const changes = resource.revert(null, await resource.observe(context.host));
     changes.forEach((change) => context.tell(change));
     if (context.mode !== "apply") continue;
     await applyChanges(context.host, changes, { signal: context.signal });
-    const journal = createJournal(context.host);
-    if ((await journal.state()).has(resource.id)) await journal.undone(resource.id);
+    if (isKnown) await journal.undone(resource.id);
   }
 }
 
