@@ -251,7 +251,7 @@ function machineOf(made: Made): Machine {
       await clone.run(["rm", "-f", SOCKET]);
       qemu = undefined;
     },
-    save: () => copyDisks("mkdir -p saved; cp --sparse=always overlay disk* saved/"),
+    save: () => copyDisks("mkdir -p saved; cp --sparse=always overlay $(ls | grep ^disk) saved/"),
     restore: () => copyDisks("cp --sparse=always saved/* ."),
     reimage: () =>
       copyDisks(`qemu-img create -q -f qcow2 -F raw -b ${made.image.disk} -o lazy_refcounts=on overlay`),
