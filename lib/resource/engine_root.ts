@@ -40,6 +40,8 @@ export interface EngineRootPrior {
 export interface EngineRootOptions {
   /** For an undo, which then tells beforehand what has no room. @default {false} */
   readonly back?: boolean;
+  /** The mount point it lies on: before anything is mounted there, nothing is known of the room. */
+  readonly mount?: string;
   /** Further keys of daemon.json that belong to the place. @default {{}} */
   readonly options?: Readonly<Record<string, unknown>>;
 }
@@ -55,7 +57,7 @@ const ROOM_TO_SPARE = 1.02;
  */
 export function engineRoot(
   root: string,
-  { back = false, options = {} }: EngineRootOptions = {},
+  { back = false, options = {}, mount }: EngineRootOptions = {},
 ): Resource<EngineRootState, EngineRootPrior> {
   const id = `engine root ${root}`;
   const file = rootFile(root, options);
@@ -69,7 +71,7 @@ export function engineRoot(
       ...{ engine: { instance: null } as EngineRootState["engine"], current: root },
       ...{ place: place(root), home: place(DEFAULT_ROOT), id: "", from: null, resume: false, room: null },
     },
-    observe: (look) => observeEngineRoot(look, { root, file, back }),
+    observe: (look) => observeEngineRoot(look, { root, file, back, mount }),
     diff(found) {
       if (found === null) return [];
       const { place, home } = found;

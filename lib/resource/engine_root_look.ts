@@ -79,8 +79,9 @@ export function namedRoot(text: string | null): string {
 /** Looks at both places. `back`: what it takes to go home is looked at, too. */
 export async function observeEngineRoot(
   look: Look,
-  { root, file, back }: {
+  { root, file, back, mount }: {
     readonly root: string;
+    readonly mount: string | undefined;
     readonly file: ReturnType<typeof rootFile>;
     readonly back: boolean;
   },
@@ -110,7 +111,14 @@ export async function observeEngineRoot(
     id: typeof state.id === "string" ? state.id : (bootId ?? "").trim(),
     from,
     resume: resume !== null,
-    room: moves ? await observeRoom(look, source.path, target) : null,
+    room: moves
+      ? await observeRoom(
+        look,
+        source.path,
+        target,
+        mount === undefined || mounts.some(({ at }) => at === mount),
+      )
+      : null,
   };
 }
 
@@ -125,6 +133,7 @@ export async function observeRoom(
   look: Look,
   from: string,
   to: Place,
+  isMounted: boolean,
 ): Promise<{ readonly used: number; readonly free: number }> {
   const size = async (path: string) => {
     // Files come and go under a running engine: du then ends with 1 and has counted all others.
@@ -135,6 +144,8 @@ export async function observeRoom(
     });
     return Number(/^(\d+)\t/m.exec(stdout)?.[1] ?? 0);
   };
+  // A plan that comes before the volume cannot tell what will be free there.
+  if (!isMounted) return { used: await size(from), free: Number.MAX_SAFE_INTEGER };
   let above = to.path;
   while (await look.stat(above) === null && above !== "/") above = above.replace(/\/[^/]+$/, "") || "/";
   const { stdout } = await look.query({ argv: ["df", "-B1", "--output=avail", above] });

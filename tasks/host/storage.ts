@@ -59,13 +59,14 @@ function plain({ host: { engine } }: Config, back: boolean): Lists {
 function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists {
   const { fileSystem, adopt } = host.storage;
   const root = choice.engineRoot ?? host.engine.root;
+  const mount = choice.volumes.findLast((volume) => `${root}/`.startsWith(`${volume.mount}/`))?.mount;
   return [
     directories([STATE_DIRECTORY, GATE_DIRECTORY, RUN_DIRECTORY]),
     choice.resources,
     ...choice.volumes.flatMap((volume) => onVolume(volume, fileSystem, adopt)),
     engineGuards(choice.volumes.map(({ mount }) => mount)),
     [recordsAt(VNODES_DIRECTORY, VNODES_VOLUME)],
-    [engineRoot(root, { back, options: choice.engineOptions })],
+    [engineRoot(root, { back, options: choice.engineOptions, ...(mount === undefined ? {} : { mount }) })],
   ];
 }
 
