@@ -7,6 +7,7 @@ import type { Look } from "../../lib/host/types.ts";
 import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
 import { managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
 import { managersAside } from "../../lib/resource/control_device/manager_aside.ts";
+import { checkRulesOnDevice } from "../../lib/resource/control_device/rules.ts";
 import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
 import { checkControlSubnet } from "../../lib/resource/control_subnet.ts";
 import { type DockerNetwork, dockerNetwork } from "../../lib/resource/docker_network.ts";
@@ -175,6 +176,9 @@ async function check(look: Look, config: Config): Promise<void> {
     network: CONTROL_NETWORK,
     hasDevice: device !== undefined,
   });
+  const uplinks = await uplinksOf(look, config);
+  const port = portOf(config, uplinks);
+  if (port !== null && uplinks.moved === null) await checkRulesOnDevice(look, port.name, CONTROL_NETWORK);
   // A manager that berth cannot write for is told before anything is touched.
   await managerResources(config, {} as HostFacts, look);
 }

@@ -8,6 +8,7 @@ import { foreignSources, gatewaysOf } from "../../lib/resource/control_device/ba
 import { controlDevice, refusals, withoutOwn } from "../../lib/resource/control_device/device.ts";
 import { type DeviceFacts, deviceFacts } from "../../lib/resource/control_device/facts.ts";
 import { DEVICE_MARK, type Move, moveLines, moveOps } from "../../lib/resource/control_device/move.ts";
+import { rulesOnDevice } from "../../lib/resource/control_device/rules.ts";
 import { findUplinks } from "../../lib/resource/control_device/uplink.ts";
 
 const ANSWERS: Readonly<Record<string, string>> = {
@@ -224,6 +225,32 @@ test("findUplinks() takes the default route's device for auto, and nothing for n
     mtu: 1400,
     subnets: ["10.77.0.2/32", "192.0.2.0/28", "198.51.100.0/24"],
   });
+});
+
+test("rulesOnDevice() finds others' rules that name the device and have no twin for the bridge", () => {
+  const listing = `table inet filter {
+\tchain input {
+\t\ttype filter hook input priority filter; policy drop;
+\t\tiifname "ens3" tcp dport 22 counter accept
+\t\tiifname "ens3" udp dport 123 accept
+\t\tiifname "_dockercnet" udp dport 123 accept
+\t}
+}
+table bridge other {
+\tchain in {
+\t\tiifname "ens3" accept
+\t}
+}
+table inet berth {
+\tchain in {
+\t\tiifname "ens3" accept
+\t}
+}
+`;
+  assert.equal(rulesOnDevice(listing, "ens3", "_dockercnet"), [
+    'inet filter: iifname "ens3" tcp dport 22 counter accept',
+  ]);
+  assert.equal(rulesOnDevice(listing.replace(/.*dport 22.*\n/, ""), "ens3", "_dockercnet"), []);
 });
 
 test.run();
