@@ -68,7 +68,7 @@ export const tree: Tree = {
     load: () => import("./host/runtime.ts"),
   },
   "host storage": {
-    summary: "Make the directories for records, state and locks",
+    summary: "Make disks, volumes, file systems and the places of records; move the engine's root there",
     load: () => import("./host/storage.ts"),
   },
   "host up": {
