@@ -67,7 +67,8 @@ export function thinPool(options: ThinPoolOptions): Resource<VolumeFacts> {
       "--monitor",
       "y",
     ),
-    extend: ["lvextend", "-l", String(extents)],
+    // As for a plain volume: what is added comes as it fits.
+    extend: ["lvextend", "-i", "1", "-l", String(extents)],
     // lvcreate first makes the metadata as a plain volume of the pool's name and writes zeros to it, for seconds.
     isUnfinished: (found) =>
       found.types.join() === "linear" && found.tags.includes(TAG) && found.bytes === metadata,
