@@ -93,9 +93,14 @@ export async function applyAll(
 
 /** What all steps would change, whatever the mode. */
 export async function planAll(context: TaskContext<unknown>): Promise<Outcomes> {
+  const told = new Set<string>();
   await context.config();
   return await eachStep(STEPS, async (step) => {
-    const changes = await planStep(context, step);
+    // What two steps want alike the first one does: the second then finds it so.
+    const changes = (await planStep(context, step)).filter(({ resource, why }) =>
+      !told.has(`${resource}: ${why}`)
+    );
+    for (const { resource, why } of changes) told.add(`${resource}: ${why}`);
     changes.forEach((change) => context.tell(change));
     return changes;
   });
