@@ -6,6 +6,9 @@ import { test } from "uvu";
 import { findProgram } from "../../lib/host/command.ts";
 import { createHost } from "../../lib/host/host.ts";
 import type { Host } from "../../lib/host/types.ts";
+import { bridgeOption } from "../../lib/resource/kinds/bridge_option.ts";
+import { bridge } from "../../lib/resource/kinds/link.ts";
+import { macvlan } from "../../lib/resource/kinds/macvlan.ts";
 import { kernelModule } from "../../lib/resource/kinds/kernel_module.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
 import { lan } from "../../lib/vnode/lan.ts";
@@ -34,7 +37,8 @@ const openWorld = (runner: "zx" | "lean") => async (): Promise<World> => {
     async close() {
       rmSync(BASE, { recursive: true });
       rmSync("/tmp/journal", { recursive: true, force: true });
-      for (const link of JSON.parse(sh("ip", "-j", "link"))) {
+      // Newest first: with a device goes what sits on it.
+      for (const link of JSON.parse(sh("ip", "-j", "link")).reverse()) {
         if (link.ifname !== "lo") sh("ip", "link", "del", link.ifname);
       }
       if (findProgram("nft") !== null) sh("nft", "flush", "ruleset");
@@ -56,7 +60,9 @@ async function dump(host: Host): Promise<string> {
   const links = (JSON.parse(sh("ip", "-j", "-d", "addr", "show")) as Link[]).map((link) => ({
     name: link.ifname,
     kind: link.linkinfo?.info_kind,
-    bridge: ["stp_state", "mcast_snooping", "group_fwd_mask"].map((key) => link.linkinfo?.info_data?.[key]),
+    bridge: ["stp_state", "mcast_snooping", "group_fwd_mask", "nf_call_ip6tables"].map((key) =>
+      link.linkinfo?.info_data?.[key]
+    ),
     alias: link.ifalias,
     mtu: link.mtu,
     master: link.master,
@@ -140,6 +146,32 @@ function lansSubject(): Subject {
   };
 }
 
+/** A macvlan on a foreign device, and an option of a foreign bridge. */
+function legsSubject(): Subject {
+  const option = bridgeOption(
+    "foreign0",
+    "nf_call_ip6tables",
+    1,
+    bridge("foreign0", { alias: "berth none" }),
+  );
+  const leg = macvlan("leg0", { parent: "foreign1", mac: "02:00:00:00:00:77", alias: "berth leg" });
+  const ip = (...argv: string[]) => (host: Host) => host.exec({ argv: ["ip", ...argv] }).then(() => {});
+  return {
+    resources: [option, leg],
+    async plant(host) {
+      await ip("link", "add", "name", "foreign0", "type", "bridge", "nf_call_ip6tables", "0")(host);
+      await ip("link", "add", "name", "foreign1", "type", "bridge")(host);
+    },
+    drift: { of: leg.id, by: ip("link", "set", "dev", "leg0", "down") },
+    edit: {
+      by: ip("link", "set", "dev", "foreign1", "mtu", "1400"),
+      survives: async (host) =>
+        (await host.query({ argv: ["ip", "-j", "link", "show"] })).stdout.includes("foreign1"),
+    },
+    gone: ip("link", "del", "dev", "leg0"),
+  };
+}
+
 function modulesSubject(): Subject {
   return {
     resources: [kernelModule("ifb")],
@@ -153,6 +185,7 @@ function declare(): void {
   laws("shared JSON", () => jsonSubject(BASE, ["test", "-s"]), openWorld("zx"));
   laws("links", () => linksSubject(), openWorld("lean"));
   laws("lans", lansSubject, openWorld("lean"));
+  laws("bridge option and macvlan", legsSubject, openWorld("lean"));
   laws("sysctls", sysctlSubject, openWorld("lean"));
   if (findProgram("nft") === null) skip(test, "nftables table: all laws", "nft is not on this machine");
   else laws("nftables table", tableSubject, openWorld("lean"));
