@@ -81,8 +81,9 @@ function onVolume({ name, device, mount }: Volume, type: "ext4" | "xfs", adopt: 
       source: device,
       target: mount,
       type,
-      // A missing disk must not keep the machine from booting: the engine's own guards see that it waits.
-      options: ["defaults", ...options, "nofail", "x-systemd.device-timeout=30s"],
+      // A missing disk must not keep the machine from booting: the engine's own guards see that it waits. Nobody else
+      // does, so the time may be long: a slow machine's group was complete after 60 s, and systemd gave up after 30.
+      options: ["defaults", ...options, "nofail", "x-systemd.device-timeout=5min"],
       pass: isXfs ? 0 : 2,
     })],
     [mounted({ target: mount, source: device, options })],
