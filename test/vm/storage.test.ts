@@ -1,6 +1,6 @@
 // deadline: 1500s
-// Disks and LVM for real, on a whole machine: signatures that are refused, and the thin pool as it stands. The cases
-// stand in test/storage, on disks in memory.
+// Disks and LVM for real, on a whole machine: signatures that are refused, the thin pool as it stands, growth by a disk
+// whose loss was consented to. The cases stand in test/storage, on disks in memory.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { build } from "../../tasks/dev/build.ts";
@@ -44,6 +44,8 @@ const absent = await whyNoMachine("bookworm");
 const story = (name: string, play: () => Promise<void>) =>
   absent === null ? test(name, play) : skip(test, name, absent);
 
+let consent = "";
+
 /** Minutes of emulation: for the long run. */
 const longStory: typeof story = (name, play) =>
   process.env["BERTH_LONG"] === "1" ? story(name, play) : skip(test, name, "minutes long: deno task long");
@@ -76,6 +78,7 @@ story("what is not blank is refused, with what is on it and the lines that would
       /add to host\.yaml: consent: \{ wipe: \[\{ disk: "virtio-disk1", found: "dos ext4 [0-9a-f]{12}" \}\] \}/,
     ]
   ) assert.match(said.stderr, line);
+  consent = /add to host\.yaml: (consent: .*"virtio-disk0".*)$/m.exec(said.stderr)![1]!;
   assert.is(await machine.sh("wipefs -n /dev/vd? /dev/vd??"), before, "nothing was written");
 });
 
@@ -94,6 +97,20 @@ longStory(
     );
   },
 );
+
+longStory("a disk added with consent makes group, volumes and file systems grow where they are", async () => {
+  const sizes = () => machine.sh("df -B1 --output=size /vms /vms/docker | tail -n +2");
+  const before = (await sizes()).trim().split(/\s+/).map(Number);
+  await machine.sh("echo kept >/vms/docker/kept");
+  await configure(`storage: { layout: thin, disks: [virtio-disk3, virtio-disk0] }\n${consent}\n`);
+  await storage();
+  const after = (await sizes()).trim().split(/\s+/).map(Number);
+  tell(`file systems of ${before.join(", ")} bytes grew to ${after.join(", ")}`);
+  assert.ok(after[0]! > before[0]! * 1.5 && after[1]! > before[1]! * 1.5, `${before} → ${after}`);
+  assert.is(await machine.sh("cat /vms/docker/kept"), "kept\n");
+  assert.is(await lvm("vgs", "pv_count", "docker"), "2");
+  assert.is(await lvm("lvs", "lv_size", "docker/engine"), await lvm("lvs", "lv_size", "docker/pool"));
+});
 
 test.after(async () => await machine?.close());
 test.run();
