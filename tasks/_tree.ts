@@ -68,7 +68,7 @@ export const tree: Tree = {
     load: () => import("./host/runtime.ts"),
   },
   "host storage": {
-    summary: "Make disks, volumes, file systems and the places of records; move the engine's root there",
+    summary: "Put images and records on volumes of their own, where there are disks",
     load: () => import("./host/storage.ts"),
   },
   "host up": {

@@ -99,7 +99,7 @@ export const storageStep: Step = {
 };
 
 export default task({
-  summary: "Make disks, volumes, file systems and the places of records; move the engine's root there",
+  summary: "Put images and records on volumes of their own, where there are disks",
   description:
     "The layout is chosen once and stays: overlay where a blank disk is found, else plain (directories). What is\n" +
     "not blank is refused, with the lines of host.yaml that would consent. The engine's root moves with its content;\n" +
