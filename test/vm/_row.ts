@@ -109,7 +109,9 @@ async function storageIsAsWanted(machine: Machine, layout: Row["layout"]): Promi
   const group = await machine.sh("vgs --noheadings -o vg_name,pv_count,vg_tags docker");
   assert.match(group, /^ *docker +2 .*\bberth\b/);
   const mounts = layout === "thin" ? ["/vminfo", "/vms", "/vms/docker"] : ["/vminfo", "/vms"];
-  const found = await machine.sh(`findmnt -rn -o TARGET,SOURCE,FSTYPE | grep ' /dev/mapper/docker-' | sort`);
+  const found = await machine.sh(
+    `findmnt -rn -o TARGET,SOURCE,FSTYPE | grep ' /dev/mapper/docker-[a-z]* ' | sort`,
+  );
   const volume = (path: string) => path === "/vms/docker" ? "engine" : path.slice(1);
   assert.is(
     found,
