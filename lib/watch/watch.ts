@@ -13,6 +13,7 @@ import { readRecord, readRecords } from "../vnode/record.ts";
 import { endForgottenTask, readShims, startVnode } from "../vnode/start.ts";
 import { readHostView } from "../vnode/view.ts";
 import { preparedContainers, prepareGate } from "../gate/prepare.ts";
+import { Held } from "./held.ts";
 import { collectOrphans } from "./orphans.ts";
 import { Pace } from "./pace.ts";
 import { createQueue, type Failing } from "./queue.ts";
@@ -65,15 +66,20 @@ const LOOK_AT = new Set([
   "create",
 ]);
 
+/** Milliseconds until it is looked again whether berth still keeps a vnode stopped. */
+const HELD_MS = 1_000;
+
 /** Watches until the signal aborts. Vnodes are not touched by its end. */
 export async function watch(options: WatchOptions): Promise<void> {
   const { host, docker, log, clock, signal } = options;
+  const held = new Held(host, clock);
   const wishes = new Wishes({
     host,
     log,
     clock,
     engineTakesCalls: options.engineTakesCalls,
     engineCrashed: options.engineCrashed ?? (() => Promise.resolve(false)),
+    held: (vnode) => held.holds(vnode),
   });
   const onEnds = (id: string) => wishes.ends(id);
   const pace = new Pace(clock);
@@ -126,18 +132,21 @@ export async function watch(options: WatchOptions): Promise<void> {
     },
   });
 
+  // Outside the queue: others' boots must not wait for it. What is wanted is looked at again then.
+  const later = (vnode: string, ms: number) =>
+    void clock.wait(ms, signal).then(() => signal.aborted || booting.add(vnode));
+
   const bootAgain = async (vnode: string) => {
     const record = await readRecord(host, vnode);
     // An engine that goes down would start it only to leave it behind.
     if (record === null || record.wanted.state !== "up" || wishes.engineLeaves) return;
+    if (await held.holds(vnode)) return later(vnode, HELD_MS);
     const container = await docker.inspectContainer(record.containerId);
     if (container === null || container.state.running) return wiring.add(vnode);
     const pauseMs = pace.pause(vnode, container.state);
     if (pauseMs > 0) {
       log.warn("Ends soon after each boot", { vnode, exitCode: container.state.exitCode, pauseMs });
-      // Outside the queue: others' boots must not wait for it. What is wanted is looked at again then.
-      void clock.wait(pauseMs, signal).then(() => signal.aborted || booting.add(vnode));
-      return;
+      return later(vnode, pauseMs);
     }
     for (const spec of record.lans) await options.ensure(lan(spec));
     await prepareGate(host, record);

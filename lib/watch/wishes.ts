@@ -15,6 +15,8 @@ export interface WishesParts {
   readonly engineTakesCalls: () => Promise<boolean>;
   /** After a lost connection: true when the engine died without an orderly end. */
   readonly engineCrashed: () => Promise<boolean>;
+  /** True while berth itself keeps that vnode stopped, for the engine's sake. @default {never} */
+  readonly held?: (vnode: string) => Promise<boolean>;
 }
 
 /** A stop this fresh may be the first half of a `docker restart` that a crash of the engine cut off. */
@@ -77,6 +79,10 @@ export class Wishes {
     if (verdict.state === "halted" && !(await this.#parts.engineTakesCalls())) {
       this.#leaving = true;
       log.info("Engine is going down: what is wanted stays", { vnode });
+      return;
+    }
+    if (verdict.byDocker && await this.#parts.held?.(vnode)) {
+      log.info("Stopped by berth for the engine's sake: what is wanted stays", { vnode });
       return;
     }
     const next = await want(host, record, verdict.state, verdict.by, saidAt(event));
