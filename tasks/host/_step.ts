@@ -28,6 +28,8 @@ export interface Step {
   readonly stages: readonly Stage[];
   /** Further stages, which hang on what is found on the machine before the first of them changes anything. */
   readonly find?: (look: Look, config: Config) => Promise<FoundStages>;
+  /** For a plan: why `find` cannot tell before the steps that this one needs are done; null: it has failed. */
+  readonly later?: (error: unknown) => string | null;
 }
 
 /** What a step makes of what it has found. */
@@ -48,7 +50,11 @@ export async function runStep(context: TaskContext<unknown>, step: Step): Promis
   const config = await context.config();
   await step.check?.(context.host, config);
   const before = context.changes.length;
-  const { stages, said } = await foundStages(context.host, config, step);
+  const found = await foundStages(context.host, config, step).catch((error) =>
+    context.mode === "plan" ? laterChange(step, error) : Promise.reject(error)
+  );
+  if ("resource" in found) return context.tell(found);
+  const { stages, said } = found;
   for (const stage of stages) {
     const make = async () => {
       await context.ensureAll(await stage(config, await hostFacts(context.host), context.host));
@@ -69,7 +75,17 @@ export async function planStep(context: TaskContext<unknown>, step: Step): Promi
   const config = await context.config();
   await step.check?.(context.host, config);
   const facts = await hostFacts(context.host);
-  return await differences(context.host, await resourcesOf(step, config, facts, context.host));
+  const resources = await resourcesOf(step, config, facts, context.host).catch((error) =>
+    laterChange(step, error)
+  );
+  return "resource" in resources ? [resources] : await differences(context.host, resources);
+}
+
+/** Stands for all that cannot be told yet. @throws what it is given, where it is no matter of time. */
+function laterChange({ name, later }: Step, error: unknown): Change {
+  const why = later?.(error) ?? null;
+  if (why === null) throw error;
+  return { resource: name, verb: "create", why, risk: "safe", do: [], undo: [] };
 }
 
 /** The resources of all stages of a step, as they are known now. @throws {BerthError} what `find` has against it. */

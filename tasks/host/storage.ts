@@ -14,6 +14,7 @@ import { fstabEntry } from "../../lib/resource/kinds/fstab.ts";
 import { mounted } from "../../lib/resource/kinds/mount.ts";
 import { chooseStorage } from "../../lib/resource/lvm/choose.ts";
 import { storageFacts } from "../../lib/resource/lvm/look.ts";
+import { ToolsMissing } from "../../lib/resource/lvm/tools.ts";
 import type { StorageChoice, Volume } from "../../lib/resource/lvm/types.ts";
 import { recordsAt } from "../../lib/resource/records_place.ts";
 import { GATE_DIRECTORY, RUN_DIRECTORY, STATE_DIRECTORY, VNODES_DIRECTORY } from "../../lib/vnode/paths.ts";
@@ -96,6 +97,10 @@ export const storageStep: Step = {
   needs: ["packages"],
   stages: [],
   find: findStorage,
+  later: (error) =>
+    error instanceof ToolsMissing
+      ? "what is on the disks can be told when LVM is installed; disks, volumes and the engine's root come after"
+      : null,
 };
 
 export default task({

@@ -1,10 +1,17 @@
-// What a reboot takes away of berth's directories is put back, and told as that.
+// What a reboot takes away of berth's directories is put back, and told as that; a plan on a machine whose disks want
+// LVM before it is installed. Layouts: test/storage.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { TaskContext } from "../../lib/cli/task.ts";
+import { parseConfig } from "../../lib/config/parse.ts";
+import { BerthError } from "../../lib/log/error.ts";
 import { createEnsure } from "../../lib/resource/ensure.ts";
 import { createJournal } from "../../lib/resource/journal.ts";
-import { storageResources } from "../../tasks/host/storage.ts";
+import type { Change } from "../../lib/resource/types.ts";
+import { planStep, runStep } from "../../tasks/host/_step.ts";
+import { storageResources, storageStep } from "../../tasks/host/storage.ts";
 import { createFakeHost } from "../fake/host.ts";
+import { disk, type Ground, ground } from "../storage/_story.ts";
 
 test("storageResources() restores /run/berth after a reboot and changes nothing else", async () => {
   const machine = createFakeHost();
@@ -20,6 +27,41 @@ test("storageResources() restores /run/berth after a reboot and changes nothing 
   await machine.remove("/run/berth");
   assert.equal(await prepare(), ["restore directory /run/berth"]);
   assert.equal(await prepare(), []);
+});
+
+/** A physical volume, maybe recorded, on a machine without LVM's programs. */
+function without(files: Readonly<Record<string, string>> = {}): Ground {
+  const found = ground([disk("b")], files);
+  found.lvm.physical.set("/dev/sdb", "");
+  for (const program of ["lvs", "thin_check"]) found.host.machine.files.delete(`/usr/sbin/${program}`);
+  return found;
+}
+
+function contextOf({ host }: Ground, mode: "apply" | "plan", told: unknown[] = []): TaskContext<unknown> {
+  const config = parseConfig([{ path: "/etc/berth/host.yaml", text: "" }]);
+  return {
+    ...{ host, mode, changes: [], config: () => Promise.resolve(config) },
+    tell: (change: Change) => void told.push(change),
+  } as unknown as TaskContext<unknown>;
+}
+
+test("a plan before LVM is installed tells that storage comes after, and a run fails with the way on", async () => {
+  const recorded = {
+    "/var/lib/berth/storage.json": '{"layout":"overlay","disks":["virtio-disk-b"],"group":"x"}',
+  };
+  for (const found of [without(), without(recorded)]) {
+    const planned = await planStep(contextOf(found, "plan"), storageStep);
+    assert.equal(planned.map(({ resource, do: ops }) => [resource, ops.length]), [["storage", 0]]);
+    assert.match(planned[0]!.why, /can be told when LVM is installed/);
+    const told: unknown[] = [];
+    await runStep(contextOf(found, "plan", told), storageStep);
+    assert.equal(told, planned);
+    const failed = await runStep(contextOf(found, "apply"), storageStep).catch((error) => error);
+    assert.instance(failed, BerthError);
+    assert.is(failed.code, "missing");
+    assert.match(failed.next, "berth host packages");
+    assert.equal(found.host.done, []);
+  }
 });
 
 test.run();

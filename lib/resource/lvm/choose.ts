@@ -2,13 +2,14 @@
 // computes. Here it is decided which layout holds, and on what.
 import type { Layout } from "../../config/types_storage.ts";
 import type { HostConfig } from "../../config/types.ts";
-import { BerthError } from "../../log/error.ts";
+import { BerthError, type Issue } from "../../log/error.ts";
 import { diskError, diskIssue } from "./consent.ts";
 import { foundDisks, type Verdict, verdicts } from "./disks.ts";
 import { notOurs } from "./group.ts";
 import { lvmChoice } from "./lvm.ts";
 import { plainChoice } from "./plain.ts";
 import { namedDisks } from "./named.ts";
+import { ToolsMissing } from "./tools.ts";
 import {
   GROUP,
   type GroupFacts,
@@ -137,10 +138,9 @@ function recordedGroup(facts: StorageFacts): GroupFacts {
   const found = facts.groups.find(({ name, uuid }) => name === GROUP && uuid === record!.group);
   if (found !== undefined) return usable(found);
   const other = facts.groups.some(({ name }) => name === GROUP);
+  if (facts.deviceMapper && !facts.tools) throw withoutTools(`layout ${record!.layout} is recorded`, []);
   const why = !facts.deviceMapper
     ? "this kernel has no device-mapper"
-    : !facts.tools
-    ? "LVM's programs are not there"
     : other
     ? "another volume group of that name is there"
     : "it is not there";
@@ -193,12 +193,17 @@ function sticks(asked: Layout | undefined, stays: Layout, where: string): void {
 function needsTools(all: readonly Verdict[]): void {
   const members = all.filter(({ disk }) => disk.signatures.some(({ type }) => type === "LVM2_member"));
   if (members.length === 0) return;
-  throw diskError(
-    "missing",
-    "LVM's programs are not there, and without them nobody can tell whose the physical volumes are",
-    "Install package lvm2",
-    members.map(diskIssue),
-  );
+  throw withoutTools("without them nobody can tell whose the physical volumes are", members.map(diskIssue));
+}
+
+function withoutTools(why: string, issues: readonly Issue[]): ToolsMissing {
+  return new ToolsMissing({
+    code: "missing",
+    object: "storage",
+    message: `LVM's programs are not there, and ${why}`,
+    next: "Install package lvm2: berth host packages",
+    issues,
+  });
 }
 
 function noDeviceMapper(layout: Layout): BerthError {

@@ -1,11 +1,15 @@
 // The packages that storage needs before it can be looked at whole: LVM's programs, and those of thin pools.
 import type { HostConfig } from "../../config/types.ts";
 import type { Look } from "../../host/types.ts";
+import { BerthError } from "../../log/error.ts";
 import type { AnyResource } from "../ensure.ts";
 import { packages } from "../kinds/package.ts";
 import { foundDisks, verdicts } from "./disks.ts";
 import { hasProgram, storageFacts } from "./look.ts";
 import type { StorageFacts } from "./types.ts";
+
+/** Nothing but LVM's programs is missing: once they are installed, it can be told what is to be done. */
+export class ToolsMissing extends BerthError {}
 
 /**
  * As storageTools, with a look of its own; where all of them are there, as on most runs, no disk is looked at.
