@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bridgeName } from "../../lib/vnode/names.ts";
-import { startWatch } from "./_world.ts";
+import { settled, startWatch, watchLog } from "./_world.ts";
 import { openVhost } from "./vhost.ts";
 
 const LINK = (address: string) => ({
@@ -52,6 +52,31 @@ test("two berths at once bring the same up, host down ends the watch, and a lost
     await box.sh("berth vnode up && docker exec right ping -c 1 -W 2 10.1.0.1");
     const bridges = (await box.sh("ip -o link show type bridge | grep -o 'bbr-[0-9a-f]*:'")).trim();
     assert.is(bridges, `${bridgeName("other")}:`);
+  } finally {
+    await box.close();
+  }
+});
+
+test("an engine that berth restarts, stopping its containers, changes nothing of what is wanted", async () => {
+  const box = await openVhost("26.1", EXPERIMENT, { engine: { liveRestore: false } });
+  try {
+    await startWatch(box);
+    const wanted = `cd /var/lib/berth/vnodes && tr -d ' \\n' <left/record.json | grep -o '"wanted":{[^}]*}'`;
+    const before = await box.sh(wanted);
+    await box.write(
+      "/etc/berth/host.yaml",
+      JSON.stringify({ engine: { liveRestore: false, bip: "192.168.253.1/24" } }),
+    );
+    assert.match(await box.sh("berth host daemon-json"), /stops and starts again: (left, right|right, left)/);
+    await settled(
+      box,
+      "both up again",
+      { left: [{ name: "eth1", lan: "wire", address: "10.1.0.1" }], right: [] },
+      { left: "up", right: "up" },
+      60_000,
+    );
+    const after = await box.sh(wanted);
+    assert.is(after, before, await watchLog(box));
   } finally {
     await box.close();
   }
