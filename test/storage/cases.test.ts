@@ -137,6 +137,23 @@ const CASES: Readonly<Record<string, () => Promise<string>>> = {
     const line = await consentTo(ground([disk("b", 100, ext4)]), OVERLAY);
     return told(ground([disk("c", 100, ext4)]), `${OVERLAY}\n${line}`);
   },
+  "consent that was used is void when something else is found": async () => {
+    const machine = ground([disk("b", 100, ext4), disk("c")]);
+    const yaml = named("virtio-disk-b", "virtio-disk-c");
+    const consented = `${yaml}\n${await consentTo(machine, yaml)}`;
+    await apply(machine, consented);
+    // The operator takes the disk out of the group again, for a file system of his own.
+    machine.lvm.physical.delete("/dev/sdb");
+    machine.lvm.disks.get("/dev/sdb")!.signatures = [{ type: "xfs", uuid: "9999" }];
+    return told(machine, consented);
+  },
+  "a physical volume of somebody's on a disk that was taken once": async () => {
+    const machine = ground([disk("b"), disk("c")]);
+    const yaml = named("virtio-disk-b", "virtio-disk-c");
+    await apply(machine, yaml);
+    machine.lvm.physical.set("/dev/sdb", "");
+    return told(machine, yaml);
+  },
   "consent does not help a disk in use": async () => {
     const machine = ground([disk("b", 100, ext4)]);
     const line = await consentTo(machine, OVERLAY);
@@ -232,6 +249,16 @@ const CASES: Readonly<Record<string, () => Promise<string>>> = {
     const machine = ground([disk("b"), disk("c")]);
     await apply(machine, OVERLAY);
     machine.lvm.disks.delete("/dev/sdc");
+    return told(machine);
+  },
+  "a volume that vanished": async () => {
+    const machine = await made(OVERLAY);
+    machine.lvm.volumes.delete("docker/vms");
+    return told(machine);
+  },
+  "volumes that vanished, of layout thin": async () => {
+    const machine = await made(THIN);
+    ["docker/pool", "docker/engine"].forEach((name) => machine.lvm.volumes.delete(name));
     return told(machine);
   },
   "another volume group of that name in its place": async () => {

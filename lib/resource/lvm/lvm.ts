@@ -13,6 +13,7 @@ import {
   GROUP,
   type GroupFacts,
   PROFILE,
+  STORAGE_RECORD,
   type StorageChoice,
   type StorageFacts,
   TAG,
@@ -44,6 +45,7 @@ const AMPLE_BYTES = 120e9;
 /** A layout on the volume group: resources, volumes, and what is said of them. */
 export function lvmChoice(host: HostConfig, facts: StorageFacts, decision: Decision): StorageChoice {
   const { layout, by, group, disks } = decision;
+  if (by === "recorded") refuseLost(layout, facts);
   const extentBytes = group?.extentBytes ?? EXTENT_BYTES;
   const room = roomOf(facts, group, disks, extentBytes);
   const sizes = volumeSizes(layout, host.storage.sizes, room);
@@ -85,6 +87,32 @@ export function lvmChoice(host: HostConfig, facts: StorageFacts, decision: Decis
     engineOptions: layout === "devicemapper" ? DEVICEMAPPER : {},
     said: [...sayings(decision, names, sizes, room, volumes, pool, extentBytes), ...decision.said ?? []],
   };
+}
+
+/**
+ * The record is written when all volumes stand. One that is not there any more had content: made anew it would be
+ * empty, and an engine would begin anew on it.
+ */
+function refuseLost(layout: Decision["layout"], facts: StorageFacts): void {
+  const wanted = [
+    "vminfo",
+    "vms",
+    ...layout === "overlay" ? [] : ["pool"],
+    ...layout === "thin" ? ["engine"] : [],
+  ];
+  const isThere = (name: string) => facts.volumes.some((one) => one.group === GROUP && one.name === name);
+  const lost = wanted.filter((name) => !isThere(name));
+  if (lost.length === 0) return;
+  throw new BerthError({
+    code: "missing",
+    object: `logical-volume ${GROUP}/${lost[0]}`,
+    message: `Layout ${layout} is recorded in "${STORAGE_RECORD}", but of its volumes ${
+      lost.map((name) => `"${GROUP}/${name}"`).join(", ")
+    } ${lost.length === 1 ? "is" : "are"} not there`,
+    next:
+      `Bring back what was renamed or removed (lvrename; vgcfgrestore --list ${GROUP}); if its content is lost ` +
+      `for good, remove "${STORAGE_RECORD}": it is made anew then, empty`,
+  });
 }
 
 /** Keys of daemon.json for an engine that takes the pool itself. */
