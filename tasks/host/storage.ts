@@ -54,30 +54,38 @@ type Lists = readonly (readonly AnyResource[])[];
 
 function plain({ host: { engine } }: Config, back: boolean): Lists {
   const root = engine.root === DEFAULT_ROOT ? [] : [[engineRoot(engine.root, { back })]];
-  return [storageResources(), ...root];
+  return [storageResources(), ...root, ...(root.length === 0 ? [] : [[images(engine.root, back)]])];
 }
 
 function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists {
   const { fileSystem, adopt } = host.storage;
   const root = choice.engineRoot ?? host.engine.root;
+  // The record comes last: where it stands, all of them stood.
+  const kept = choice.by === "recorded";
   const mount = choice.volumes.findLast((volume) => `${root}/`.startsWith(`${volume.mount}/`))?.mount;
   return [
     directories([STATE_DIRECTORY, GATE_DIRECTORY, RUN_DIRECTORY]),
     choice.resources,
-    ...choice.volumes.flatMap((volume) => onVolume(volume, fileSystem, adopt)),
+    ...choice.volumes.flatMap((volume) => onVolume(volume, fileSystem, { adopt, kept })),
     engineGuards(choice.volumes.map(({ mount }) => mount)),
     [recordsAt(VNODES_DIRECTORY, VNODES_VOLUME)],
     [engineRoot(root, { back, options: choice.engineOptions, ...(mount === undefined ? {} : { mount }) })],
+    // Beside the root, on the volume that is there in every layout.
+    [images(host.engine.root === DEFAULT_ROOT ? VOLUME_ROOT : host.engine.root, back, "/vms")],
   ];
 }
 
 /** File system, line in fstab, mount, and the file system grown to what its volume has grown to. */
-function onVolume({ name, device, mount }: Volume, type: "ext4" | "xfs", adopt: boolean): Lists {
+function onVolume(
+  { name, device, mount }: Volume,
+  type: "ext4" | "xfs",
+  { adopt, kept }: { readonly adopt: boolean; readonly kept: boolean },
+): Lists {
   const isXfs = type === "xfs";
   // By project quotas the engine limits what a container may write (overlay2.size); on ext4 it cannot.
   const options = isXfs ? ["prjquota"] : [];
   return [
-    [fileSystem({ device, type, label: `berth-${name}`, adopt })],
+    [fileSystem({ device, type, label: `berth-${name}`, adopt, kept })],
     [fstabEntry({
       source: device,
       target: mount,

@@ -1,6 +1,7 @@
 // The laws over what stands on a volume, on the fake host: file system, line in fstab, mount, guards of the engine.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { applyChanges } from "../../lib/resource/apply.ts";
 import { engineGuards } from "../../lib/resource/engine_guard.ts";
 import { type AnyResource, createEnsure } from "../../lib/resource/ensure.ts";
 import { createJournal } from "../../lib/resource/journal.ts";
@@ -136,6 +137,20 @@ test("fileSystem() uses one again by type and label, and makes none over another
   );
   await ensuring(host, true).ensure(wanted);
   assert.match(host.machine.files.get(DEVICE)!.text, '"label":"berth-vms"');
+});
+
+test("fileSystem() makes none where one stood once, nor over what has come since it looked", async () => {
+  const host = machine();
+  const kept = fileSystem({ device: DEVICE, type: "ext4", label: "berth-vms", kept: true });
+  assert.match(await refusal(host, kept), /Found nothing on "\/dev\/fake\/vms", which held a file system/);
+  const away = fileSystem({ device: "/dev/fake/none", type: "ext4", label: "berth-vms", kept: true });
+  assert.equal(away.diff(await away.observe(host)), []);
+
+  plantDevice(host.machine, DEVICE, { type: "ext4", label: "theirs", uuid: "old" });
+  const before = host.text(["/var/lib/berth"]);
+  const said = await applyChanges(host, wanted.diff(null)).then(() => "done", String);
+  assert.match(said, "blkid -p");
+  assert.is(host.text(["/var/lib/berth"]), before);
 });
 
 test("fstabEntry() leaves a line of others for the same place alone, and says so", async () => {

@@ -1,6 +1,7 @@
 // A file system on a device: made where the device is blank, used again where it is as wanted, refused where it is
 // anything else. That it fills its device is a thing of its own, for it can grow only while it is mounted.
 import type { Look } from "../../host/types.ts";
+import { BerthError } from "../../log/error.ts";
 import type { Change, Op, Resource } from "../types.ts";
 
 /** What is wanted of it. */
@@ -13,6 +14,8 @@ export interface FileSystemWish {
   readonly projectQuota?: boolean;
   /** Any label will do: it was made by others. @default {false} */
   readonly adopt?: boolean;
+  /** It stood once, with content: where none is found it is damaged or away, and none is made. @default {false} */
+  readonly kept?: boolean;
 }
 
 /** What is found. */
@@ -45,9 +48,12 @@ export function fileSystem(wish: FileSystemWish): Resource<FileSystemState> {
     desired: { type, label, uuid: "", ambivalent: false, projectQuota },
     observe: (look) => observeFileSystem(look, device),
     diff(found) {
-      if (found === null) return change("create", `no device yet, wanted ${type}`, [make(wish, false)]);
-      if (found.type === null && !found.ambivalent) {
-        return change("create", `blank, wanted ${type}`, [make(wish, false)]);
+      if (found === null || (found.type === null && !found.ambivalent)) {
+        // A device that is not active yet comes with its volume; one that does not come cannot be mounted.
+        if (wish.kept === true && found === null) return [];
+        if (wish.kept === true) throw lost(id, wish);
+        const why = `${found === null ? "no device yet" : "blank"}, wanted ${type}`;
+        return change("create", why, [stillBlank(device), make(wish, false)]);
       }
       const isRight = found.type === type && (found.label === label || wish.adopt === true);
       if (!isRight || found.ambivalent) {
@@ -67,6 +73,28 @@ export function fileSystem(wish: FileSystemWish): Resource<FileSystemState> {
 function described(found: FileSystemState): string {
   if (found.ambivalent) return "more than one signature";
   return `${found.type}${found.label === "" ? " without a label" : ` labelled "${found.label}"`}`;
+}
+
+/**
+ * Fails where something is on the device: mkfs.ext4 asks about it only at a terminal (tried on 1.47), and a device that
+ * udev was late to name may have come since it was looked at.
+ */
+function stillBlank(device: string): Op {
+  return { run: { argv: ["blkid", "-p", device], okExit: [2] } };
+}
+
+function lost(id: string, { device, type }: FileSystemWish): BerthError {
+  return new BerthError({
+    code: "missing",
+    object: id,
+    message:
+      `Found nothing on "${device}", which held a file system (${type}) of this machine: it may be damaged`,
+    next:
+      `Mend it (${
+        type === "ext4" ? "e2fsck -b 32768" : "xfs_repair"
+      } ${device}); if its content is lost for ` +
+      "good, make it anew by hand",
+  });
 }
 
 function make({ device, type, label, projectQuota }: FileSystemWish, force: boolean): Op {
