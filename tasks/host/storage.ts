@@ -54,7 +54,7 @@ type Lists = readonly (readonly AnyResource[])[];
 
 function plain({ host: { engine } }: Config, back: boolean): Lists {
   const root = engine.root === DEFAULT_ROOT ? [] : [[engineRoot(engine.root, { back })]];
-  return [storageResources(), ...root, ...(root.length === 0 ? [] : [[images(engine.root, back)]])];
+  return [storageResources(), ...root];
 }
 
 function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists {
@@ -70,8 +70,6 @@ function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists 
     engineGuards(choice.volumes.map(({ mount }) => mount)),
     [recordsAt(VNODES_DIRECTORY, VNODES_VOLUME)],
     [engineRoot(root, { back, options: choice.engineOptions, ...(mount === undefined ? {} : { mount }) })],
-    // Beside the root, on the volume that is there in every layout.
-    [images(host.engine.root === DEFAULT_ROOT ? VOLUME_ROOT : host.engine.root, back, "/vms")],
   ];
 }
 
