@@ -87,6 +87,8 @@ export function controlNetResources(
     alias: "berth control network",
     named: true,
     mac: gatewayMac(address),
+    // A device whose way back is barred stays in it, with what it brought.
+    bearing: true,
     // With a device in it, it has the device's.
     ...(uplink === null ? {} : { mtu: null }),
   });
@@ -138,6 +140,29 @@ async function deviceResources(
     ...(moved === null ? [] : [controlDevice(moved, { ...options, wanted: "free" })]),
     ...standing(config, facts, null),
   ];
+}
+
+/**
+ * Another device than the one that is named now goes out first, with all that came with it: two in one bridge would
+ * join two networks, and make a loop where they are one.
+ */
+async function formerResources(
+  config: Config,
+  _facts: HostFacts,
+  look: Look,
+): Promise<readonly AnyResource[]> {
+  const uplinks = await uplinksOf(look, config);
+  const { moved } = uplinks;
+  const wanted = portOf(config, uplinks);
+  if (moved === null || wanted === null || wanted.name === moved) return [];
+  const { address, gatewayTimeoutMs } = config.host.controlNet;
+  return [controlDevice(moved, {
+    bridge: CONTROL_NETWORK,
+    address: aliasOf(config),
+    mac: gatewayMac(address),
+    timeoutMs: gatewayTimeoutMs,
+    wanted: "free",
+  })];
 }
 
 /** The firewall's tables, where it was set up: if not, its own task does so. */
@@ -203,6 +228,7 @@ export const controlNetStep: Step = {
     asideResources,
     // Their managers drop what is on the bridge: it is put right after them.
     freedResources,
+    formerResources,
     controlNetGround,
     deviceResources,
     managerResources,

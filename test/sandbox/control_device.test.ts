@@ -174,6 +174,63 @@ async function pings(box: Sandbox, name: string, to: string): Promise<boolean> {
   return said.exit === 0;
 }
 
+test("host down leaves the machine's addresses where they are while the gateway is silent", async () => {
+  const box = await prepared();
+  try {
+    const before = await hangingOn(box, "eth0");
+    await box.sh("berth host up", { timeoutMs: 120_000 });
+    const moved = await hangingOn(box, "_dockercnet", OWN);
+    await box.sh(MUTE);
+    const said = await box.run(["berth", "host", "down"], { timeoutMs: 120_000 });
+    assert.is(said.exit, 12, said.stdout + said.stderr);
+    assert.match(
+      said.stderr,
+      /Bridge _dockercnet stays: this machine's addresses are on it: 198\.51\.100\.2/,
+    );
+    const settings = `${OWN}|^ipv4/conf/@/forwarding:`;
+    assert.is(await hangingOn(box, "_dockercnet", settings), without(moved, settings));
+    await box.sh(UNMUTE);
+    await reaches(box);
+    await box.sh("berth host down", { timeoutMs: 120_000 });
+    const given = "^ipv4/conf/@/forwarding:";
+    assert.is(await hangingOn(box, "eth0", given), without(before, given));
+    await reaches(box);
+  } finally {
+    await box.close();
+  }
+});
+
+test("another device is named: the first one goes out with what it brought, and only then the other goes in", async () => {
+  const box = await openSandbox({ engine: "20.10", berth: true });
+  try {
+    await box.sh(`
+      ip link add eth1 type veth peer name far1
+      ip link set far1 up && ip link set eth1 up && ip addr add 192.0.2.2/24 dev eth1`);
+    const name = (device: string) =>
+      box.write(
+        "/etc/berth/host.yaml",
+        JSON.stringify({ controlNet: { device, gatewayTimeout: `${SECONDS}s` } }),
+      );
+    const ports = () =>
+      box.sh("ls /sys/class/net/_dockercnet/brif").then((text) => text.split(/\s+/).join(" "));
+    await name("eth0");
+    await box.sh("berth host up", { timeoutMs: 120_000 });
+    assert.is((await ports()).trim(), "eth0");
+    await name("eth1");
+    await box.sh("berth host up", { timeoutMs: 120_000 });
+    assert.is((await ports()).trim(), "eth1");
+    assert.match(await box.sh("ip -br addr show dev eth0"), "198.51.100.2/24");
+    assert.match(await box.sh("ip -br addr show dev _dockercnet"), "192.0.2.2/24");
+    await reaches(box);
+    assert.match(await box.sh("berth host check", { timeoutMs: 120_000 }), /As prepared/);
+    await box.sh("berth host down", { timeoutMs: 120_000 });
+    assert.match(await box.sh("ip -br addr show dev eth1"), "192.0.2.2/24");
+    await reaches(box);
+  } finally {
+    await box.close();
+  }
+});
+
 const VNODES = {
   vnodes: {
     one: { image: "box", command: ["sleep", "100000"], control: { address: "172.16.0.21" } },

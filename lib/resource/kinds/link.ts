@@ -27,7 +27,16 @@ export interface BridgeOptions {
    * come and go: right for a lan, wrong where the host has an address that neighbours remember.
    */
   readonly mac?: string;
+  /** Addresses of the machine's own may come to be on it: as long as any is, it is not removed. @default {false} */
+  readonly bearing?: boolean;
 }
+
+/** An interface may be the machine's only way in: with it, addresses that stand on it and its routes would be gone. */
+const BARE =
+  `left=$(ip -o addr show dev "$1" scope global 2>/dev/null | sed -E 's/^[^ ]+ +[^ ]+ +inet6? ([^ ]+).*/\\1/')
+[ -z "$left" ] && exit 0
+echo "Bridge $1 stays: this machine's addresses are on it:" $left >&2
+exit 1`;
 
 /**
  * Settings of each bridge of ours: plain layer 2, no address by itself, link-local control frames forwarded
@@ -64,6 +73,9 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
       to.up ? "up" : "down"
     }`;
   const remove: Op = { run: ipBatch([`link del dev ${name}`], { okExit: [0, 1] }) };
+  const bare: readonly Op[] = options.bearing === true
+    ? [{ run: { argv: ["sh", "-c", BARE, "berth-bare", name] } }]
+    : [];
   const create: Op = {
     run: ipBatch([
       `link add name ${name}${options.mac === undefined ? "" : ` address ${options.mac}`} type bridge ${
@@ -103,7 +115,8 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
     revert(prior, found) {
       if (found === null || prior !== null || !isOurs(found)) return [];
       const why = "made by berth";
-      return [{ resource: id, verb: "delete", why, risk: "disruptive", do: [remove], undo: [create] }];
+      const undo = bare.length === 0 ? [create] : [];
+      return [{ resource: id, verb: "delete", why, risk: "disruptive", do: [...bare, remove], undo }];
     },
   };
 }
