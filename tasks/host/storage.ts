@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
+import { containerdRoot } from "../../lib/resource/containerd_root.ts";
 import { engineGuards } from "../../lib/resource/engine_guard.ts";
 import { engineRoot } from "../../lib/resource/engine_root.ts";
 import { DEFAULT_ROOT } from "../../lib/resource/engine_root_look.ts";
@@ -54,7 +55,7 @@ type Lists = readonly (readonly AnyResource[])[];
 
 function plain({ host: { engine } }: Config, back: boolean): Lists {
   const root = engine.root === DEFAULT_ROOT ? [] : [[engineRoot(engine.root, { back })]];
-  return [storageResources(), ...root];
+  return [storageResources(), ...root, ...(root.length === 0 ? [] : [[imagesBeside(engine.root, [], back)]])];
 }
 
 function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists {
@@ -62,7 +63,7 @@ function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists 
   const root = choice.engineRoot ?? host.engine.root;
   // The record comes last: where it stands, all of them stood.
   const kept = choice.by === "recorded";
-  const mount = choice.volumes.findLast((volume) => `${root}/`.startsWith(`${volume.mount}/`))?.mount;
+  const mount = volumeOf(choice.volumes, root);
   return [
     directories([STATE_DIRECTORY, GATE_DIRECTORY, RUN_DIRECTORY]),
     choice.resources,
@@ -70,7 +71,19 @@ function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists 
     engineGuards(choice.volumes.map(({ mount }) => mount)),
     [recordsAt(VNODES_DIRECTORY, VNODES_VOLUME)],
     [engineRoot(root, { back, options: choice.engineOptions, ...(mount === undefined ? {} : { mount }) })],
+    [imagesBeside(root, choice.volumes, back)],
   ];
+}
+
+function volumeOf(volumes: readonly Volume[], path: string): string | undefined {
+  return volumes.findLast(({ mount }) => `${path}/`.startsWith(`${mount}/`))?.mount;
+}
+
+/** What a containerd keeps of the engine's moves beside the engine's root: "/vms/containerd". */
+function imagesBeside(root: string, volumes: readonly Volume[], back: boolean): AnyResource {
+  const place = root.replace(/[^/]+$/, "containerd");
+  const mount = volumeOf(volumes, place);
+  return containerdRoot(place, { back, ...(mount === undefined ? {} : { mount }) });
 }
 
 /** File system, line in fstab, mount, and the file system grown to what its volume has grown to. */
@@ -119,8 +132,12 @@ export default task({
   options: v.object({}),
   async run(context) {
     await runStep(context, storageStep);
-    const { choice } = await findStorage(context.host, await context.config());
-    const { layout, by, said } = choice;
+    const found = await findStorage(context.host, await context.config()).catch((error) => {
+      if (context.mode === "plan" && storageStep.later!(error) !== null) return null; // told as a change
+      throw error;
+    });
+    if (found === null) return context.output({});
+    const { layout, by, said } = found.choice;
     context.output({ layout, by, said }, [`Layout ${layout} (${by})`, ...said].join("\n"));
   },
 });

@@ -9,7 +9,7 @@ import { createEnsure } from "../../lib/resource/ensure.ts";
 import { createJournal } from "../../lib/resource/journal.ts";
 import type { Change } from "../../lib/resource/types.ts";
 import { planStep, runStep } from "../../tasks/host/_step.ts";
-import { storageResources, storageStep } from "../../tasks/host/storage.ts";
+import storageTask, { storageResources, storageStep } from "../../tasks/host/storage.ts";
 import { createFakeHost } from "../fake/host.ts";
 import { disk, type Ground, ground } from "../storage/_story.ts";
 
@@ -56,6 +56,8 @@ test("a plan before LVM is installed tells that storage comes after, and a run f
     const told: unknown[] = [];
     await runStep(contextOf(found, "plan", told), storageStep);
     assert.equal(told, planned);
+    await storageTask.run({ ...contextOf(found, "plan"), output: (data) => told.push(data), options: {} });
+    assert.equal(told.slice(1), [{}]);
     const failed = await runStep(contextOf(found, "apply"), storageStep).catch((error) => error);
     assert.instance(failed, BerthError);
     assert.is(failed.code, "missing");
