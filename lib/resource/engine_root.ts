@@ -3,7 +3,7 @@
 // Whichever step a crash comes after, daemon.json names one whole root: the old one until that rename, then the new.
 // What is found is engine_root_look.ts', what a tree is copied with tree_ops.ts'.
 import { BerthError } from "../log/error.ts";
-import { LOADED_PATH, PROGRAMS, STOPPED_PATH } from "./engine_look.ts";
+import { type EnginePause, enginePause } from "./engine_pause.ts";
 import {
   DEFAULT_ROOT,
   type EngineRootState,
@@ -13,7 +13,6 @@ import {
   ROOT_STATE,
   rootFile,
 } from "./engine_root_look.ts";
-import { serviceOps } from "./engine_service.ts";
 import type { JsonFilePrior } from "./kinds/json_file.ts";
 import { sizeText } from "./size_text.ts";
 import {
@@ -280,44 +279,9 @@ function cleared(id: string, place: Place): Change {
   };
 }
 
-/** Stopping and starting around a move. `halt`: before a roll-back, whatever has become of the engine. */
-function around(found: EngineRootState) {
-  const { engine } = found;
-  const service = serviceOps(engine.init, engine.program ?? PROGRAMS[0]!, engine.flags);
-  const runs = engine.instance !== null;
-  const names = [...new Set([...engine.stopped, ...engine.running])];
-  const calls = (which: readonly string[], verb: "start" | "stop") =>
-    which.map((name): Op => ({
-      engine: {
-        method: "POST",
-        path: `/containers/${name}/${verb}`,
-        okStatus: [204, 304, 404],
-        timeoutMs: 60_000,
-      },
-    }));
-  const note = `${JSON.stringify(Object.fromEntries(names.map((name) => [name, true])))}\n`;
-  const starts = runs || found.resume;
-  const again: readonly Op[] = [
-    ...calls(names, "start"),
-    ...(names.length === 0 ? [] : [{ remove: STOPPED_PATH }]),
-    { remove: RESUME_PATH },
-  ];
-  return {
-    why: engine.running.length === 0 ? "" : `; stops and starts again: ${engine.running.join(", ")}`,
-    risk: runs ? "disruptive" as const : "safe" as const,
-    stop: !runs ? [] : [
-      { directory: "/run/berth", mode: 0o700 },
-      { write: RESUME_PATH, text: "{}\n", mode: 0o600 },
-      ...(names.length === 0 ? [] : [{ write: STOPPED_PATH, text: note }]),
-      // With live-restore they would outlive the engine, and hold their layers.
-      ...calls(engine.running, "stop"),
-      ...service.stop,
-    ] as readonly Op[],
-    halt: starts ? service.stop : [],
-    start: !starts ? [] : [...service.start, { remove: LOADED_PATH }, ...again] as readonly Op[],
-    /** The containers alone, where the engine runs. */
-    again,
-  };
+/** Stopping and starting around a move. */
+function around({ engine, resume }: EngineRootState): EnginePause {
+  return enginePause(engine, { note: RESUME_PATH, resume });
 }
 
 function stateOp({ id, home, from }: EngineRootState): Op {

@@ -132,7 +132,7 @@ async function followed(look: Look, path: string, root: string): Promise<string>
 export async function observeRoom(
   look: Look,
   from: string,
-  to: Place,
+  to: Pick<Place, "path" | "mark">,
   isMounted: boolean,
 ): Promise<{ readonly used: number; readonly free: number }> {
   const size = async (path: string) => {
@@ -157,7 +157,8 @@ export async function observeRoom(
 /** Types that containers bring: their layers, their /dev/shm, their namespaces. */
 const OF_CONTAINERS = new Set(["overlay", "aufs", "tmpfs", "nsfs", "proc", "fuse.fuse-overlayfs"]);
 
-async function observePlace(look: Look, path: string, mounts: readonly Mount[]): Promise<Place> {
+/** One place, by looks. */
+export async function observePlace(look: Look, path: string, mounts: readonly Mount[]): Promise<Place> {
   const link = await look.readLink(path);
   const names = link === null ? await look.list(path) : null;
   const own = mountOf(mounts, path);

@@ -93,6 +93,7 @@ export const dockerdCommands: FakeCommand = ({ argv }, machine) => {
     machine.directories.delete("/sys/class/net/docker0");
     return {};
   }
+  if (argv.some((arg) => arg.includes("containerd"))) return null;
   if (argv[0] === "tail") return { stdout: 'time="x" level=info msg=hello\nfailed to start daemon: fake\n' };
   if (argv[0] !== "start-stop-daemon") return null;
   if (argv.includes("--start")) {
@@ -127,6 +128,7 @@ export function dockerdDoor(machine: () => Machine): EngineDoor {
       const networks = get<Record<string, Json>>(here, "networks", {});
       const containers = get<readonly FakeContainer[]>(here, "containers", []);
       const [, kind, name] = path.split("?")[0]!.split("/");
+      if (path === "/info") return answer(200, get(here, "info", { DriverStatus: [] }));
       if (path === "/_ping") return answer(200, "OK");
       if (path === "/networks") return answer(200, Object.values(networks));
       if (kind === "networks") return networks[name!] ? answer(200, networks[name!]) : answer(404);
