@@ -8,7 +8,7 @@ import { applyChanges } from "./apply.ts";
 import type { Journal } from "./journal.ts";
 import { oneLook } from "./one_look.ts";
 import type { Change, Ensure, Ensured, Resource } from "./types.ts";
-import { unconsented, undoJournalled, type Undone } from "./undo.ts";
+import { type Stays, unconsented, undoJournalled, type Undone } from "./undo.ts";
 
 /** Any resource, whatever its state. Method parameters are bivariant, so each kind fits. */
 // deno-lint-ignore no-explicit-any
@@ -39,7 +39,7 @@ export interface Ensurer {
    * Gives back, newest first, what the journal has of these resources as it was before berth. What `stays` is left,
    * and left in the journal.
    */
-  undo(resources: readonly AnyResource[], stays?: (id: string) => boolean): Promise<Undone>;
+  undo(resources: readonly AnyResource[], stays?: Stays): Promise<Undone>;
   /** All changes made or planned so far in this run. */
   readonly changes: readonly Change[];
 }
@@ -54,7 +54,7 @@ export function createEnsure(options: EnsureOptions): Ensurer {
     options.onChange?.(change);
   };
   const ensureAll = (resources: readonly AnyResource[]) => ensureResources(options, told, resources);
-  const undo = (resources: readonly AnyResource[], stays?: (id: string) => boolean) =>
+  const undo = (resources: readonly AnyResource[], stays?: Stays) =>
     undoJournalled({ ...options, told, mayDo: (change) => mayDo(options, change) }, resources, stays);
   return {
     async ensure<State, Prior>(resource: Resource<State, Prior>): Promise<Ensured<State>> {

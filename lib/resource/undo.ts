@@ -20,16 +20,20 @@ interface UndoContext extends EnsureOptions {
   readonly mayDo: (change: Change) => Promise<boolean>;
 }
 
+/** Whether a thing stays as it is, now that these could not be given back. */
+export type Stays = (id: string, failed: ReadonlySet<string>) => boolean;
+
 /**
  * Undoes the journalled ones of these resources. Plan mode tells what it would do. What `stays` is neither undone nor
- * forgotten: a later undo finds it in the journal as it is.
+ * forgotten: a later undo finds it in the journal as it is. It is asked about each thing when its turn comes, so that
+ * what failed things stand on can be left to them.
  *
  * @throws {BerthError} code `not-converged` after all were tried, one issue for each that could not be undone.
  */
 export async function undoJournalled(
   context: UndoContext,
   resources: readonly AnyResource[],
-  stays: (id: string) => boolean = () => false,
+  stays: Stays = () => false,
 ): Promise<Undone> {
   const { host, journal, mode, log } = context;
   if (journal === null) return { changes: [], unknown: [] };
@@ -39,8 +43,9 @@ export async function undoJournalled(
   const changes: Change[] = [];
   const unknown: string[] = [];
   const issues: Issue[] = [];
+  const failed = new Set<string>();
   for (const id of [...state.keys()].reverse()) {
-    if (stays(id)) continue;
+    if (stays(id, failed)) continue;
     const priors = priorsOf(state, id, boot);
     const resource = byId.get(id);
     if (priors === null) { // the reboot has undone it
@@ -52,6 +57,7 @@ export async function undoJournalled(
       try {
         changes.push(...await revertOne(context, resource, priorOf(resource, priors)));
       } catch (error) {
+        failed.add(id);
         const next = error instanceof BerthError ? error.next : undefined;
         issues.push({ place: id, message: messageOf(error), ...(next === undefined ? {} : { next }) });
       }

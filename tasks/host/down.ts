@@ -15,6 +15,9 @@ import { resourcesOf } from "./_step.ts";
 import { removeRc } from "./rc.ts";
 import { findStorage, storageStep } from "./storage.ts";
 
+/** Volumes and their group fail for want of consent, each by itself: then all are told at once. */
+const LACKS_CONSENT = /^(logical-volume|thin-pool|thin-volume|volume-group) /;
+
 /** Undoes all host tasks, newest change first. */
 export default task({
   summary: "Give the machine back as it was: undo all host tasks",
@@ -30,10 +33,15 @@ export default task({
   async run(context) {
     await refuseWithVnodes(context);
     const { resources, storage } = await allResources(context, context.options.storage);
-    const stays = context.options.storage ? new Set<string>() : new Set(storage);
+    const ofStorage = new Set(storage);
+    // What could not be given back stands on what was there before it: an engine's root that has no room to go back to
+    // must keep its volume, whatever consent there is to the volume's loss.
+    const stays = (id: string, failed: ReadonlySet<string>) =>
+      ofStorage.has(id) &&
+      (!context.options.storage || storage.some((one) => failed.has(one) && !LACKS_CONSENT.test(one)));
     // The watch would put right at once what is given back.
     if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
-    const undone = await context.undo(resources, (id) => stays.has(id));
+    const undone = await context.undo(resources, stays);
     // An image may have brought it, of which the journal does not tell: else the next boot would undo this.
     await removeRc(context, (await hostFacts(context.host)).init, { planned: true });
     context.output({ left: undone.unknown });
