@@ -11,6 +11,8 @@ export const DOCKERD_LOG = "/var/log/dockerd.log";
 /** dockerd's own pid file, and the one of Debian's init script. */
 const PID_FILE = "/var/run/docker.pid";
 const SSD_PID_FILE = "/var/run/docker-ssd.pid";
+/** Of the containerd that dockerd runs itself where nobody else does. */
+const CONTAINERD_PID_FILE = "/run/docker/containerd/containerd.pid";
 /** The step after a start that failed. */
 const CORRECT =
   "Correct what it complains about (engine.options in host.yaml, or /etc/docker/daemon.json); its whole log";
@@ -86,8 +88,12 @@ function ownOps(program: string, flags: readonly string[]): ServiceOps {
   ];
   // By name too: a pid file that a crash left may bear a stranger's pid by now.
   const theDaemon = ["--pidfile", PID_FILE, "--name", "dockerd"];
+  // dockerd waits ten seconds for the containerd it has started, then leaves it to end alone: it would still write
+  // into a root that is being moved. Where containerd runs by itself there is no such pid file.
+  const itsContainerd = ["--pidfile", CONTAINERD_PID_FILE, "--name", "containerd"];
   const stop: readonly Op[] = [
     daemon(["--stop", "--oknodo", ...theDaemon, "--retry", "TERM/60/KILL/5"]),
+    daemon(["--stop", "--oknodo", ...itsContainerd, "--retry", "TERM/30/KILL/5"]),
     { remove: PID_FILE },
     { remove: SSD_PID_FILE },
   ];

@@ -93,6 +93,8 @@ export const dockerdCommands: FakeCommand = ({ argv }, machine) => {
     machine.directories.delete("/sys/class/net/docker0");
     return {};
   }
+  // The containerd of its own ends with it.
+  if (argv.includes("/run/docker/containerd/containerd.pid")) return {};
   if (argv.some((arg) => arg.includes("containerd"))) return null;
   if (argv[0] === "tail") return { stdout: 'time="x" level=info msg=hello\nfailed to start daemon: fake\n' };
   if (argv[0] !== "start-stop-daemon") return null;
