@@ -21,7 +21,10 @@ const KILLS = IS_LONG ? Array.from({ length: 24 }, (_, at) => at + 1) : [4, 9, 1
 
 const berth = async (box: Sandbox, exit: number, ...args: string[]) => {
   const said = await box.run(["berth", ...args], { timeoutMs: 120_000 });
-  assert.is(said.exit, exit, `berth ${args.join(" ")}: ${said.stdout}${said.stderr}`);
+  const there = said.exit === exit
+    ? ""
+    : (await box.run(["find", "/vms", "-maxdepth", "3", "-printf", "%T+ %p\\n"])).stdout;
+  assert.is(said.exit, exit, `berth ${args.join(" ")}: ${said.stdout}${said.stderr}${there}`);
   return said;
 };
 
