@@ -114,7 +114,7 @@ export async function writeText(path: string, text: string, options: { mode?: nu
     await fs.rename(temporary, target);
   } catch (error) {
     await fs.rm(temporary, { force: true });
-    throw error;
+    throw placed(error, target);
   }
   await syncDirectory(directory);
 }
@@ -147,10 +147,20 @@ export async function appendText(path: string, text: string): Promise<void> {
   try {
     await handle.writeFile(text);
     await handle.sync();
+  } catch (error) {
+    throw placed(error, path);
   } finally {
     await handle.close();
   }
   if (isNew) await syncDirectory(dirname(path));
+}
+
+/** What the kernel says of an open file, a full file system above all, names none: nobody would know which. */
+function placed(error: unknown, path: string): unknown {
+  if (error instanceof Error && (error as { path?: string }).path === undefined) {
+    error.message += ` '${path}'`;
+  }
+  return error;
 }
 
 /** Makes a rename or a new name in the directory survive a power cut. */

@@ -99,6 +99,11 @@ test("lock() makes the directories on its way for root alone", async () => {
   }
 });
 
+test("a full file system is told with the file that was written", async () => {
+  const said = await host.appendText("/dev/full", "x\n").then(() => "written", String);
+  assert.match(said, /ENOSPC: .* '\/dev\/full'/);
+});
+
 test("lock() is released by the kernel when its holder is killed", async () => {
   const script = `${base}/holder.ts`;
   const from = JSON.stringify(new URL("../../lib/host/lock.ts", import.meta.url).pathname);
