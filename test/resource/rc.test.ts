@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BerthError } from "../../lib/log/error.ts";
-import { rc, type RcState } from "../../lib/resource/rc/rc.ts";
+import { MASKED, rc, type RcState } from "../../lib/resource/rc/rc.ts";
 import { sysvScripts } from "../../lib/resource/rc/sysv_scripts.ts";
 import { systemdUnits, unitWord } from "../../lib/resource/rc/systemd_units.ts";
 import { createFakeHost } from "../fake/host.ts";
@@ -103,6 +103,20 @@ test("a file that is not berth's is neither written over nor removed", async () 
     (error: BerthError) => error.exit === 5 && error.message.includes("not berth's"),
   );
   assert.equal(resource.revert(null, found), []);
+});
+
+test("a unit that somebody has masked is refused, and keeps none of the others from being removed", () => {
+  const wanted = rc({ init: "systemd", berth: ["/usr/local/bin/berth"], live: false });
+  const masked = "/etc/systemd/system/berth-boot.service";
+  const found: RcState = {
+    ...wanted.desired,
+    files: { ...wanted.desired.files, [masked]: { text: MASKED, mode: 0o777 } },
+  };
+  assert.throws(() => wanted.diff(found), /berth-boot\.service is masked/);
+  const removed = wanted.revert(null, found).flatMap((change) => change.do)
+    .flatMap((op) => "remove" in op && !op.remove.includes(".wants/") ? [op.remove] : []);
+  const others = Object.keys(wanted.desired.files).filter((path) => path !== masked);
+  assert.equal(removed.sort(), others.sort());
 });
 
 test("rc().diff() writes a unit of an older berth anew, and has systemd read it", () => {

@@ -35,6 +35,9 @@ export interface RcState {
   readonly active: readonly string[];
 }
 
+/** Stands for the text of a unit that somebody has masked: his, so an undo leaves it and takes the others away. */
+export const MASKED = "masked\n";
+
 const NOTHING: RcState = { files: {}, enabled: [], stale: false, active: [] };
 
 /** berth starts at boot and halts the vnodes at shutdown, by the machine's own init system. */
@@ -164,7 +167,7 @@ async function observeRc(look: Look, wish: RcWish): Promise<RcState> {
   const { texts, pathOf } = layout(wish);
   const names = Object.keys(texts);
   const files = Object.fromEntries(
-    await Promise.all(names.map(async (name) => [pathOf(name), await observeOne(look, name, pathOf(name))])),
+    await Promise.all(names.map(async (name) => [pathOf(name), await observeOne(look, pathOf(name))])),
   );
   const enabled = wish.init === "systemd"
     ? await enabledUnits(look, names, wish.base ?? "")
@@ -175,16 +178,11 @@ async function observeRc(look: Look, wish: RcWish): Promise<RcState> {
   return { files, enabled, ...seen };
 }
 
-async function observeOne(look: Look, name: string, path: string): Promise<FileState | null> {
+async function observeOne(look: Look, path: string): Promise<FileState | null> {
   const found = await look.stat(path);
   if (found === null) return null;
   if (found.kind === "link" && await look.readLink(path) === "/dev/null") {
-    throw new BerthError({
-      code: "refused",
-      object: `file ${path}`,
-      message: `${name} is masked`,
-      next: `systemctl unmask ${name}`,
-    });
+    return { text: MASKED, mode: found.mode };
   }
   if (found.kind !== "file") return { text: "", mode: found.mode };
   return { text: await look.readText(path) ?? "", mode: found.mode };
@@ -231,6 +229,15 @@ function difference(found: FileState | null, wanted: FileState): string | null {
 }
 
 function foreign(path: string, { text }: FileState): BerthError {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  if (text === MASKED) {
+    return new BerthError({
+      code: "refused",
+      object: `file ${path}`,
+      message: `${name} is masked`,
+      next: `systemctl unmask ${name}`,
+    });
+  }
   return new BerthError({
     code: "refused",
     object: `file ${path}`,
