@@ -2,6 +2,7 @@
 // the init script's own settings where sysvinit does. The directories under the mounts are immutable besides
 // (kinds/mount.ts), which holds for whoever starts a dockerd by hand.
 import { hasInit } from "../host/facts.ts";
+import { CONTAINERD_ROOT } from "./containerd_root_look.ts";
 import type { AnyResource } from "./ensure.ts";
 import { dropIns } from "./kinds/drop_in.ts";
 import { fileBlock } from "./kinds/file_block.ts";
@@ -11,10 +12,13 @@ const UNITS = ["docker.service", "docker.socket", "containerd.service"];
 /** Read by Debian's init script of docker, with the script's own arguments. */
 const SETTINGS = "/etc/default/docker";
 
-/** The guards over these mount points, in whatever way the machine's init system takes them. */
+/**
+ * The guards over these mount points, in whatever way the machine's init system takes them. systemd's has the root of
+ * containerd, too: what is mounted there (containerd_root.ts), or nothing.
+ */
 export function engineGuards(mounts: readonly string[]): readonly AnyResource[] {
   const unit = `# Written by berth (host storage); changes here are lost\n[Unit]\nRequiresMountsFor=${
-    mounts.join(" ")
+    [...mounts, CONTAINERD_ROOT].join(" ")
   }\n`;
   return [dropIns(UNITS, "berth-storage", unit), sysvGuard(mounts)];
 }

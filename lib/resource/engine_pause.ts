@@ -31,7 +31,7 @@ export interface AlsoPaused {
 export interface PauseOptions {
   /** Path of the note. Below /run: gone with a reboot, as the engine is. */
   readonly note: string;
-  /** @default {an empty object} */
+  /** What stands in it. @default {an empty object} */
   readonly text?: string;
   /** That the note of an earlier run tells of an engine it has stopped. */
   readonly resume: boolean;
