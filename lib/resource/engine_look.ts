@@ -6,7 +6,7 @@ import { type Docker0, observeDocker0 } from "./docker0.ts";
 import { runningContainers } from "./docker_leftovers.ts";
 import { type Kept, observeKept } from "./engine_backup.ts";
 import { defaultOptions, type FlagLine, flagLines } from "./engine_flags.ts";
-import type { InitSystem } from "./engine_service.ts";
+import { type InitSystem, SSD_PID_FILE } from "./engine_service.ts";
 import type { JsonFilePrior, JsonFileState } from "./kinds/json_file.ts";
 import type { Resource } from "./types.ts";
 
@@ -90,17 +90,14 @@ export async function observeEngine(
   file: Resource<JsonFileState, JsonFilePrior>,
   { waits }: { readonly waits: boolean },
 ): Promise<EngineState> {
-  const [init, text, seen, pidText] = await Promise.all([
+  const [init, text, seen, pid] = await Promise.all([
     hasInit(look),
     look.readText(DAEMON_JSON),
     file.observe(look),
-    look.readText(PID_FILE),
+    dockerdPid(look),
   ]);
   const program = await firstThere(look, PROGRAMS);
-  const pid = Number(pidText?.trim() || 0);
-  const isDockerd = pid > 0 &&
-    (await look.readText(`/proc/${pid}/comm`).catch(() => null))?.trim() === "dockerd";
-  const isUp = isDockerd && (!waits || await answers(look, pid));
+  const isUp = pid > 0 && (!waits || await answers(look, pid));
   const instance = isUp ? `${pid}.${await processStart(look, pid)}` : null;
   const record = parseJson(await look.readText(LOADED_PATH));
   const loaded = record.instance === instance && instance !== null ? record.loaded as Json : parseJson(text);
@@ -129,6 +126,15 @@ export async function observeEngine(
 async function firstThere(look: Look, paths: readonly string[]): Promise<string | null> {
   for (const path of paths) if (await look.stat(path) !== null) return path;
   return null;
+}
+
+/** dockerd's pid, also while it is so new that it has not written it itself: a second start would spoil it. 0: none. */
+async function dockerdPid(look: Look): Promise<number> {
+  for (const path of [PID_FILE, SSD_PID_FILE]) {
+    const pid = Number((await look.readText(path))?.trim() || 0);
+    if (await commOf(look, pid) === "dockerd") return pid;
+  }
+  return 0;
 }
 
 /** The name of a process, or null where there is none. */

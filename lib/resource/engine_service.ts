@@ -8,9 +8,10 @@ export type InitSystem = "systemd" | "sysvinit" | null;
 
 /** Where a dockerd that berth starts itself writes its log. */
 export const DOCKERD_LOG = "/var/log/dockerd.log";
-/** dockerd's own pid file, and the one of Debian's init script. */
+/** dockerd's own pid file. */
 const PID_FILE = "/var/run/docker.pid";
-const SSD_PID_FILE = "/var/run/docker-ssd.pid";
+/** Debian's init script and berth have it written as soon as dockerd is started, which writes its own a while later. */
+export const SSD_PID_FILE = "/var/run/docker-ssd.pid";
 /** Of the containerd that dockerd runs itself where nobody else does. */
 const CONTAINERD_PID_FILE = "/run/docker/containerd/containerd.pid";
 /** The step after a start that failed. */
