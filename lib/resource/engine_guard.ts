@@ -7,8 +7,12 @@ import type { AnyResource } from "./ensure.ts";
 import { dropIns } from "./kinds/drop_in.ts";
 import { fileBlock } from "./kinds/file_block.ts";
 
-/** Units that start the engine or what holds its images; a drop-in of a unit that is not there does nothing. */
-const UNITS = ["docker.service", "docker.socket", "containerd.service"];
+/**
+ * What the engine and its images run in; a drop-in of a unit that is not there does nothing. docker.socket needs none:
+ * it starts docker.service and nothing else, and comes before basic.target, where a disk that does not come would keep
+ * ssh and consoles waiting.
+ */
+const UNITS = ["docker.service", "containerd.service"];
 /** Read by Debian's init script of docker, with the script's own arguments. */
 const SETTINGS = "/etc/default/docker";
 
