@@ -1,6 +1,6 @@
 // deadline: 3000s
 // The engine and berth's records on volumes, on a whole machine: the root moved with what runs on it, no engine where
-// its volume is missing, growth under it; a reboot, a power cut. LVM itself: storage.test.ts.
+// its volume is missing, growth under it; a reboot, a power cut, a new system disk. LVM itself: storage.test.ts.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { build } from "../../tasks/dev/build.ts";
@@ -123,6 +123,22 @@ longStory(
     assert.equal(await storage(), []);
   },
 );
+
+longStory("a new system disk finds containers, images and records again", async () => {
+  await machine.powerCut();
+  await machine.reimage();
+  await machine.start();
+  await until("the fresh engine", async () => await root() === "/var/lib/docker", { deadlineMs: LONG_MS });
+  assert.is(await sh("docker ps -aq"), "");
+  const changes = await storage();
+  const adopted = changes.find(({ resource }) => resource === "engine root /vms/docker");
+  assert.match(
+    adopted?.why ?? "nothing",
+    'a root with 1 container stands at "/vms/docker"; sets "/var/lib/docker" aside',
+  );
+  await isWhole();
+  assert.equal(await storage(), []);
+});
 
 test.after(async () => await machine?.close());
 test.run();
