@@ -11,6 +11,7 @@ export interface FakeDisk {
   /** Names in /dev/disk/by-id. @default {"virtio-" and the serial} */
   readonly ids?: readonly string[];
   readonly serial?: string;
+  readonly wwn?: string;
   readonly solid?: boolean;
   readonly removable?: boolean;
   readonly readOnly?: boolean;
@@ -146,11 +147,11 @@ function freeOf(lvm: FakeLvm, group: string): { all: number; free: number } {
   return { all, free: all - used };
 }
 
-function node(lvm: FakeLvm, disk: FakeDisk): Record<string, unknown> {
+function node(lvm: FakeLvm, disk: FakeDisk, hasWwn: boolean): Record<string, unknown> {
   const all = [...lvm.disks.values()];
   const group = lvm.physical.get(disk.path);
   const children = [
-    ...all.filter(({ parent }) => parent === disk.path).map((part) => node(lvm, part)),
+    ...all.filter(({ parent }) => parent === disk.path).map((part) => node(lvm, part, hasWwn)),
     ...disk.holder === undefined ? [] : [{
       type: disk.holder.split(" ")[0],
       path: `/dev/mapper/${disk.holder.split(" ")[1]}`,
@@ -171,6 +172,7 @@ function node(lvm: FakeLvm, disk: FakeDisk): Record<string, unknown> {
     ro: disk.readOnly === true,
     tran: disk.transport ?? null,
     serial: disk.serial ?? null,
+    ...hasWwn ? { wwn: disk.wwn ?? null } : {},
     fstype: first?.type ?? null,
     parttype: disk.partType ?? null,
     partuuid: null,
@@ -196,7 +198,8 @@ function run(lvm: FakeLvm, uuid: () => string): FakeCommand {
     switch (program) {
       case "lsblk": {
         const roots = [...lvm.disks.values()].filter(({ parent }) => parent === undefined);
-        return { stdout: JSON.stringify({ blockdevices: roots.map((disk) => node(lvm, disk)) }) };
+        const hasWwn = /\bWWN\b/.test(after("-o") ?? "");
+        return { stdout: JSON.stringify({ blockdevices: roots.map((disk) => node(lvm, disk, hasWwn)) }) };
       }
       case "wipefs": {
         if (args[0] === "-a") {

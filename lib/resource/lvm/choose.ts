@@ -4,7 +4,7 @@ import type { Layout } from "../../config/types_storage.ts";
 import type { HostConfig } from "../../config/types.ts";
 import { BerthError, type Issue } from "../../log/error.ts";
 import { diskError, diskIssue } from "./consent.ts";
-import { foundDisks, type Verdict, verdicts } from "./disks.ts";
+import { foundDisks, isTwin, type Verdict, verdicts } from "./disks.ts";
 import { notOurs } from "./group.ts";
 import { lvmChoice } from "./lvm.ts";
 import { plainChoice } from "./plain.ts";
@@ -95,6 +95,9 @@ function onDisks(host: HostConfig, facts: StorageFacts): StorageChoice {
     ...all.filter(({ may, disk }) =>
       may === "occupied" && disk.kind === "disk" && !taken.some((one) => one.disk.parent === disk.path)
     ).map((one) => `Left alone: ${one.name} (${one.why})`),
+    ...all.filter((one) => isTwin(one) && one.disk.kind === "disk").map((one) =>
+      `Left alone: ${one.name} (${one.why}): ${diskIssue(one).next}`
+    ),
   ];
   if (taken.length > 0) {
     return lvmChoice(host, facts, { layout, by, group: null, disks: begunFirst(taken, begun?.disks), said });

@@ -1,6 +1,6 @@
 // What an operator is told about disks that are not blank: what is on each, and the lines that would consent.
 import { BerthError, type ErrorCode, type Issue } from "../../log/error.ts";
-import type { Verdict } from "./disks.ts";
+import { isTwin, type Verdict } from "./disks.ts";
 import { shownBytes } from "./sizes.ts";
 
 /** The line for host.yaml that consents to the loss of what is on a disk. */
@@ -32,7 +32,9 @@ export function diskIssue(verdict: Verdict): Issue {
       return {
         place,
         message: `Cannot be taken: ${why} (${what})`,
-        next: why.startsWith("attached by") || why.startsWith("without") || why === "cannot be read"
+        next: isTwin(verdict)
+          ? "Set up multipath, or leave one path to it and name that in storage.disks"
+          : why.startsWith("attached by") || why.startsWith("without") || why === "cannot be read"
           ? "Name another disk"
           : "End that use of it, or name another disk",
       };

@@ -33,6 +33,14 @@ const PLAIN_TYPES: ReadonlySet<string> = new Set([
   "e6d6d379-f507-44c2-a23c-238f2a3df928",
 ]);
 
+/** Begins why a disk is out of the question that shows more than once. */
+const TWIN = "one disk by several paths:";
+
+/** Whether it is refused because there are several paths to it: nothing else is the matter with it. */
+export function isTwin({ may, why }: Verdict): boolean {
+  return may === "never" && why.startsWith(TWIN);
+}
+
 /** Judges every disk and partition. */
 export function verdicts(facts: StorageFacts, consents: readonly WipeConsent[]): readonly Verdict[] {
   return facts.disks.map((disk) => verdictOf(disk, facts, consents));
@@ -83,6 +91,8 @@ function whyNever(disk: DiskFacts, { disks }: StorageFacts): string | null {
   if (holders.length > 0) return `held by ${holders.join(", ")}`;
   if (disk.signatures.some(({ type }) => type === "unreadable")) return "cannot be read";
   if (disk.signatures.some(({ type }) => type === "mpath_member")) return "part of a multipath device";
+  // Taken twice it would be one group over itself, and each write to one half would spoil the other.
+  if (disk.twins.length > 0) return `${TWIN} ${disk.twins.join(", ")} (WWN ${disk.wwn})`;
   if (!disk.free) return "held by something in the kernel";
   if (disk.transport !== null && LOOSE.test(disk.transport)) return `attached by ${disk.transport}`;
   if (disk.names.length === 0) {

@@ -18,7 +18,7 @@ import {
 import { parseRecord } from "./record.ts";
 import { type DiskFacts, type Signature, STORAGE_BEGUN, STORAGE_RECORD, type StorageFacts } from "./types.ts";
 
-const LSBLK = "NAME,PATH,TYPE,SIZE,ROTA,RM,RO,TRAN,SERIAL,FSTYPE,PARTTYPE,PARTUUID,LABEL,UUID,MOUNTPOINT";
+const LSBLK = "NAME,PATH,TYPE,SIZE,ROTA,RM,RO,TRAN,SERIAL,WWN,FSTYPE,PARTTYPE,PARTUUID,LABEL,UUID,MOUNTPOINT";
 const PVS = "pv_name,pv_uuid,vg_name,vg_uuid,pv_pe_count,pv_pe_alloc_count,pv_missing";
 const VGS =
   "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_free_count,vg_missing_pv_count,vg_exported,vg_lock_type,vg_systemid";
@@ -107,13 +107,16 @@ async function diskFacts(look: Look): Promise<readonly DiskFacts[]> {
     Promise.all(looked.map(({ path, transport }) => transportOf(look, path, transport))),
   ]);
   return looked.map((device, index): DiskFacts => {
-    const { kind, path, serial, bytes, rotational, removable, readOnly, parent, partType } = device;
+    const { kind, path, serial, wwn, twins, bytes, rotational, removable, readOnly, parent, partType } =
+      device;
     const { free, zero, digest } = ends[index] ?? { free: false, zero: false, digest: "" };
     return {
       kind,
       path,
       names: [...byId.get(path) ?? [], ...byPath.get(path) ?? []],
       serial,
+      wwn,
+      twins,
       bytes,
       rotational,
       removable,

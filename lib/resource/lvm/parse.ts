@@ -11,6 +11,8 @@ export interface BlockDevice {
   readonly readOnly: boolean;
   readonly transport: string | null;
   readonly serial: string | null;
+  readonly wwn: string | null;
+  readonly twins: readonly string[];
   readonly parent: string | null;
   readonly partType: string | null;
   readonly partUuid: string | null;
@@ -30,6 +32,7 @@ interface Node {
   readonly ro: boolean | string;
   readonly tran: string | null;
   readonly serial: string | null;
+  readonly wwn?: string | null;
   readonly parttype: string | null;
   readonly partuuid: string | null;
   readonly label: string | null;
@@ -41,10 +44,20 @@ interface Node {
 /** lsblk's tree as a list of whole disks and partitions. */
 export function parseLsblk(text: string): readonly BlockDevice[] {
   const { blockdevices } = JSON.parse(text) as { blockdevices: readonly Node[] };
-  return blockdevices.flatMap((node) => node.type === "disk" ? devicesOf(node, null) : []);
+  const disks = blockdevices.filter(({ type }) => type === "disk");
+  return disks.flatMap((node) => devicesOf(node, null, twinsOf(node, disks)));
 }
 
-function devicesOf(node: Node, parent: Node | null): BlockDevice[] {
+/**
+ * Without multipathd one disk shows once for each path to it. Told by the WWN alone: serial numbers are shared by the
+ * namespaces of an NVMe disk. Those that are read-only or empty count: a passive path may look like that.
+ */
+function twinsOf({ wwn }: Node, disks: readonly Node[]): readonly string[] {
+  const same = wwn ? disks.filter((one) => one.wwn === wwn) : [];
+  return same.length > 1 ? same.map(({ path }) => path) : [];
+}
+
+function devicesOf(node: Node, parent: Node | null, twins: readonly string[]): BlockDevice[] {
   const children = node.children ?? [];
   const parts = children.filter(({ type }) => type === "part");
   const others = children.filter(({ type }) => type !== "part");
@@ -60,6 +73,8 @@ function devicesOf(node: Node, parent: Node | null): BlockDevice[] {
       readOnly: isSet(node.ro),
       transport: node.tran ?? parent?.tran ?? null,
       serial: node.serial || null,
+      wwn: node.wwn || null,
+      twins,
       parent: parent?.path ?? null,
       partType: parent === null ? null : node.parttype,
       partUuid: node.partuuid,
@@ -69,7 +84,7 @@ function devicesOf(node: Node, parent: Node | null): BlockDevice[] {
       holders: others.map(({ type, path }) => `${type} ${path.slice(path.lastIndexOf("/") + 1)}`),
       mounts: [...new Set([...mountsOf(node, false), ...others.flatMap((child) => mountsOf(child, true))])],
     },
-    ...parts.flatMap((part) => devicesOf(part, node)),
+    ...parts.flatMap((part) => devicesOf(part, node, twins)),
   ];
 }
 

@@ -34,6 +34,10 @@ export interface DiskFacts {
   /** Its names in /dev/disk/by-id, the most telling first. */
   readonly names: readonly string[];
   readonly serial: string | null;
+  /** The number of the medium itself, the same by whatever path; null: unknown (virtio). */
+  readonly wwn: string | null;
+  /** Paths of all whole disks of its number (of its disk's, for a partition) where there are several, else none. */
+  readonly twins: readonly string[];
   readonly bytes: number;
   readonly rotational: boolean;
   readonly removable: boolean;
