@@ -1,4 +1,5 @@
 // A storage case as text: disks and configuration in, what berth says and does out. Shared by the cases.
+import * as assert from "uvu/assert";
 import { parseConfig } from "../../lib/config/parse.ts";
 import type { Host } from "../../lib/host/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
@@ -29,6 +30,9 @@ export const SYSTEM: FakeDisk = {
   mount: "/",
   signatures: [{ type: "ext4", uuid: "aaaa-aaaa" }],
 };
+
+/** Something on a disk. */
+export const ext4 = { signatures: [{ type: "ext4", uuid: "1111-1111", label: "data" }] };
 
 /** A blank disk of so many GiB, or something else. */
 export function disk(letter: string, gib = 100, more: Partial<FakeDisk> = {}): FakeDisk {
@@ -101,4 +105,17 @@ export async function told(ground: Ground, yaml = ""): Promise<string> {
       ...isUntouched,
     ].join("\n");
   }
+}
+
+/** Layout overlay on these disks. */
+export function named(...names: string[]): string {
+  return `storage: { layout: overlay, disks: [${names.join(", ")}] }`;
+}
+
+/** The line that berth tells to add. */
+export async function consentTo(machine: Ground, yaml: string): Promise<string> {
+  const text = await told(machine, yaml);
+  const line = /add to host\.yaml: (consent: .*)$/m.exec(text);
+  assert.ok(line, text);
+  return line[1]!;
 }

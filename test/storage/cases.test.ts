@@ -4,12 +4,25 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { apply, choiceOf, disk, GIB, type Ground, ground, plug, reimaged, told } from "./_story.ts";
+import {
+  apply,
+  choiceOf,
+  consentTo,
+  disk,
+  ext4,
+  GIB,
+  type Ground,
+  ground,
+  named,
+  plug,
+  reimaged,
+  told,
+} from "./_story.ts";
+import { TWINS } from "./_twins.ts";
 
 const GOLDEN = fileURLToPath(new URL("../golden/storage/cases.txt", import.meta.url));
 const OVERLAY = "storage: { layout: overlay }";
 const THIN = "storage: { layout: thin }";
-const ext4 = { signatures: [{ type: "ext4", uuid: "1111-1111", label: "data" }] };
 
 /** Title, and what is told; the text may be that of several runs. */
 const CASES: Readonly<Record<string, () => Promise<string>>> = {
@@ -97,28 +110,7 @@ const CASES: Readonly<Record<string, () => Promise<string>>> = {
       OVERLAY,
     ),
   "a disk without a lasting name": () => told(ground([disk("b", 100, { ids: [] })]), OVERLAY),
-  "one disk by two paths": () => told(ground(twins()), OVERLAY),
-  "one disk by two paths, no layout asked for": () => told(ground(twins())),
-  "one disk by two paths, beside one of a single path": () => told(ground([...twins(), disk("d")])),
-  "one disk by two paths, both named": () =>
-    told(ground(twins()), named("scsi-disk", "pci-0000:02:00.0-fc-lun-0")),
-  "the system disk by a second path, consented to": async () => {
-    const machine = ground([disk("b", 16, { wwn: WWN, ...ext4 })]);
-    const consent = await consentTo(machine, named("virtio-disk-b"));
-    machine.lvm.disks.set("/dev/sda", { ...machine.lvm.disks.get("/dev/sda")!, wwn: WWN });
-    return told(machine, `${named("virtio-disk-b")}\n${consent}`);
-  },
-  "a partition of a disk by two paths": () =>
-    told(ground([
-      { ...twins()[0]!, signatures: [{ type: "gpt", uuid: "2222" }] },
-      disk("b1", 50, { parent: "/dev/sdb", partType: "0x8e", ids: ["scsi-disk-part1"], wwn: WWN }),
-      { ...twins()[1]!, signatures: [{ type: "gpt", uuid: "2222" }] },
-    ])),
-  "two namespaces of one serial number": () =>
-    told(ground([
-      disk("b", 100, { serial: "S1", ids: ["nvme-S1_1"], wwn: "eui.01" }),
-      disk("c", 100, { serial: "S1", ids: ["nvme-S1_2"], wwn: "eui.02" }),
-    ])),
+  ...TWINS,
   "a disk that cannot be read, beside one that can": () =>
     told(ground([disk("b", 100, { broken: true }), disk("c", 100)]), OVERLAY),
   "a stale physical volume": () => {
@@ -321,10 +313,6 @@ const CASES: Readonly<Record<string, () => Promise<string>>> = {
   },
 };
 
-function named(...names: string[]): string {
-  return `storage: { layout: overlay, disks: [${names.join(", ")}] }`;
-}
-
 /** A machine as its first run left it. */
 async function made(yaml: string): Promise<Ground> {
   const machine = ground([disk("b", 200)]);
@@ -340,27 +328,9 @@ function partitioned(): Ground {
   ]);
 }
 
-const WWN = "0x5000c500a1b2c3d4";
-
-/** One disk, twice: the name by its number leads to the path that came last. */
-function twins() {
-  return [
-    disk("b", 100, { serial: "same", wwn: WWN, ids: ["scsi-disk"] }),
-    disk("c", 100, { serial: "same", wwn: WWN, ids: ["pci-0000:02:00.0-fc-lun-0"] }),
-  ];
-}
-
 function foreignGroup({ lvm }: Ground, name: string, path: string): void {
   lvm.groups.set(name, { uuid: "foreign", tags: [], extent: 4 * 2 ** 20, systemId: "" });
   lvm.physical.set(path, name);
-}
-
-/** The line that berth tells to add. */
-async function consentTo(machine: Ground, yaml: string): Promise<string> {
-  const text = await told(machine, yaml);
-  const line = /add to host\.yaml: (consent: .*)$/m.exec(text);
-  assert.ok(line, text);
-  return line[1]!;
 }
 
 const titles = Object.keys(CASES);
