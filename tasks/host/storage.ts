@@ -88,7 +88,7 @@ function imagesBeside(root: string, volumes: readonly Volume[], back: boolean): 
 
 /** File system, line in fstab, mount, and the file system grown to what its volume has grown to. */
 function onVolume(
-  { name, device, mount }: Volume,
+  { name, device, mount, foreign }: Volume,
   type: "ext4" | "xfs",
   { adopt, kept }: { readonly adopt: boolean; readonly kept: boolean },
 ): Lists {
@@ -96,7 +96,7 @@ function onVolume(
   // By project quotas the engine limits what a container may write (overlay2.size); on ext4 it cannot.
   const options = isXfs ? ["prjquota"] : [];
   return [
-    [fileSystem({ device, type, label: `berth-${name}`, adopt, kept })],
+    [fileSystem({ device, type, label: `berth-${name}`, adopt, kept, foreign })],
     [fstabEntry({
       source: device,
       target: mount,

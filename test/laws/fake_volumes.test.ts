@@ -8,14 +8,14 @@ import { createJournal } from "../../lib/resource/journal.ts";
 import { fileSystem, grownFileSystem } from "../../lib/resource/kinds/file_system.ts";
 import { fstabEntry } from "../../lib/resource/kinds/fstab.ts";
 import { mounted } from "../../lib/resource/kinds/mount.ts";
-import { createFakeHost, type FakeHost } from "../fake/host.ts";
+import { createFakeHost, type FakeHost, type FakeHostOptions } from "../fake/host.ts";
 import { plantDevice, ROOT_MOUNT, volumeCommands } from "../fake/volumes.ts";
 import { laws, type Subject, type World } from "./laws.ts";
 
 const DEVICE = "/dev/fake/vms";
 const MOUNTINFO = "/proc/self/mountinfo";
 
-function machine(): FakeHost {
+function machine(device?: FakeHostOptions["device"]): FakeHost {
   const host = createFakeHost({
     files: {
       "/etc/fstab": "# theirs\n/dev/vda / ext4 defaults 0 1",
@@ -23,6 +23,7 @@ function machine(): FakeHost {
       "/proc/1/comm": "systemd\n",
     },
     commands: [volumeCommands],
+    ...device === undefined ? {} : { device },
   });
   plantDevice(host.machine, DEVICE);
   return host;
@@ -151,6 +152,34 @@ test("fileSystem() makes none where one stood once, nor over what has come since
   const said = await applyChanges(host, wanted.diff(null)).then(() => "done", String);
   assert.match(said, "blkid -p");
   assert.is(host.text(["/var/lib/berth"]), before);
+});
+
+test("fileSystem() takes a volume of others for blank only where its ends are zero", async () => {
+  const foreign = fileSystem({
+    device: DEVICE,
+    type: "ext4",
+    label: "berth-vms",
+    adopt: true,
+    foreign: true,
+  });
+  const ends = { free: true, digest: "x" };
+  // A disk image of somebody's, without a signature; and one that cannot be read.
+  for (const device of [() => ({ ...ends, zero: false }), () => null]) {
+    const host = machine(device);
+    assert.match(await refusal(host, foreign), "there before berth");
+    assert.match((await ensuring(host, true).ensure(foreign)).changes[0]!.risk, "destructive");
+    assert.match(host.machine.files.get(DEVICE)!.text, '"label":"berth-vms"');
+    assert.equal((await ensuring(host).ensure(foreign)).changes, []);
+  }
+  const [change] = (await ensuring(machine(() => ({ ...ends, zero: true }))).ensure(foreign)).changes;
+  assert.equal([change?.verb, change?.risk], ["create", "safe"]);
+  // Not active yet: nobody can tell what is on it.
+  assert.equal(foreign.diff(null), []);
+  // One that berth made is what lvcreate left: only its first bytes are wiped.
+  assert.is(
+    (await ensuring(machine(() => ({ ...ends, zero: false }))).ensure(wanted)).changes[0]?.risk,
+    "safe",
+  );
 });
 
 test("fstabEntry() leaves a line of others for the same place alone, and says so", async () => {

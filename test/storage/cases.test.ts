@@ -366,6 +366,18 @@ test("two berths at once make one volume group", async () => {
   assert.equal((await apply(machine, THIN)).changes, []);
 });
 
+test("a volume that was there before berth stays known as that", async () => {
+  const machine = ground([disk("b")]);
+  foreignGroup(machine, "docker", "/dev/sdb");
+  await machine.host.exec({ argv: ["lvcreate", "--type", "linear", "-l", "20000", "-n", "vms", "docker"] });
+  const yaml = "storage: { layout: overlay, adopt: true }";
+  const before = (await apply(machine, yaml)).volumes;
+  const after = (await choiceOf(reimaged(machine).host, yaml)).volumes;
+  for (const volumes of [before, after]) {
+    assert.equal(volumes.map(({ name, foreign }) => [name, foreign]), [["vminfo", false], ["vms", true]]);
+  }
+});
+
 test("a thin volume is never larger than its pool, whatever is grown", async () => {
   const machine = await made("storage: { layout: thin, disks: [virtio-disk-b] }");
   const sizes = () => ["pool", "engine"].map((name) => machine.lvm.volumes.get(`docker/${name}`)!.extents);

@@ -14,6 +14,8 @@ export interface FileSystemWish {
   readonly projectQuota?: boolean;
   /** Any label will do: it was made by others. @default {false} */
   readonly adopt?: boolean;
+  /** Its device was there before berth: without a signature it is blank only where its ends are zero. @default {false} */
+  readonly foreign?: boolean;
   /** It stood once, with content: where none is found it is damaged or away, and none is made. @default {false} */
   readonly kept?: boolean;
 }
@@ -28,6 +30,8 @@ export interface FileSystemState {
   readonly ambivalent: boolean;
   /** ext4 only: the feature "project"; true elsewhere. */
   readonly projectQuota: boolean;
+  /** Without a signature, and not known to be blank: on a device that was there before berth. @default {false} */
+  readonly data?: boolean;
 }
 
 /** A file system of terabytes is made in seconds; what takes long is to discard a slow device. */
@@ -46,12 +50,22 @@ export function fileSystem(wish: FileSystemWish): Resource<FileSystemState> {
   return {
     id,
     desired: { type, label, uuid: "", ambivalent: false, projectQuota },
-    observe: (look) => observeFileSystem(look, device),
+    async observe(look) {
+      const found = await observeFileSystem(look, device);
+      if (wish.foreign !== true || found === null || found.type !== null || found.ambivalent) return found;
+      return { ...found, data: !await isZero(look, device) };
+    },
     diff(found) {
       if (found === null || (found.type === null && !found.ambivalent)) {
         // A device that is not active yet comes with its volume; one that does not come cannot be mounted.
-        if (wish.kept === true && found === null) return [];
+        if ((wish.kept === true || wish.foreign === true) && found === null) return [];
         if (wish.kept === true) throw lost(id, wish);
+        if (found?.data === true) {
+          const why =
+            `no signature, but not zero, and it was there before berth; wanted ${type}: its content, ` +
+            "such as a disk image or a database, would be lost";
+          return change("replace", why, [stillBlank(device), make(wish, true)], "destructive");
+        }
         const why = `${found === null ? "no device yet" : "blank"}, wanted ${type}`;
         return change("create", why, [stillBlank(device), make(wish, false)]);
       }
@@ -125,6 +139,15 @@ export async function observeFileSystem(look: Look, device: string): Promise<Fil
   };
 }
 
+async function isZero(look: Look, device: string): Promise<boolean> {
+  return (await look.device(device, await deviceBytes(look, device)))?.zero === true;
+}
+
+async function deviceBytes(look: Look, device: string): Promise<number> {
+  const { stdout } = await look.query({ argv: ["lsblk", "-d", "-n", "-b", "-o", "SIZE", device] });
+  return Number(stdout.trim());
+}
+
 async function superblock(look: Look, device: string): Promise<string> {
   const { stdout } = await look.query({ argv: ["dumpe2fs", "-h", device], okExit: [0, 1] });
   return stdout;
@@ -153,8 +176,10 @@ export function grownFileSystem(
       if (await look.stat(device) === null || (await observeFileSystem(look, device))?.type !== type) {
         return null;
       }
-      const { stdout } = await look.query({ argv: ["lsblk", "-d", "-n", "-b", "-o", "SIZE", device] });
-      return { device: Number(stdout.trim()), fileSystem: await fileSystemBytes(look, device, type, mount) };
+      return {
+        device: await deviceBytes(look, device),
+        fileSystem: await fileSystemBytes(look, device, type, mount),
+      };
     },
     diff(found) {
       if (found === null || found.fileSystem === 0) return [];

@@ -10,6 +10,7 @@ import { volumeGroup, wipedDisk } from "./group.ts";
 import { groupRecord } from "./group_record.ts";
 import { EXTENT_BYTES, type Extents, extentsOf, type Room, shownBytes, volumeSizes } from "./sizes.ts";
 import {
+  ADOPTED_TAG,
   GROUP,
   type GroupFacts,
   PROFILE,
@@ -70,7 +71,13 @@ export function lvmChoice(host: HostConfig, facts: StorageFacts, decision: Decis
     resources.push(thinVolume({ ...base, name: "engine", pool: "pool", extents: grown.engine }));
   }
   const volume = (name: Volume["name"], mount: string, extents: number): Volume => (
-    { name, device: `/dev/${GROUP}/${name}`, mount, bytes: extents * extentBytes }
+    {
+      name,
+      device: `/dev/${GROUP}/${name}`,
+      mount,
+      bytes: extents * extentBytes,
+      foreign: isForeign(facts, name),
+    }
   );
   const volumes = [
     volume("vminfo", "/vminfo", grown.vminfo),
@@ -87,6 +94,12 @@ export function lvmChoice(host: HostConfig, facts: StorageFacts, decision: Decis
     engineOptions: layout === "devicemapper" ? DEVICEMAPPER : {},
     said: [...sayings(decision, names, sizes, room, volumes, pool, extentBytes), ...decision.said ?? []],
   };
+}
+
+/** Told by its tags, which stay on it: a run that died between adoption and file system knows it by them, too. */
+function isForeign({ volumes }: StorageFacts, name: string): boolean {
+  const found = volumes.find((one) => one.group === GROUP && one.name === name);
+  return found !== undefined && (!found.tags.includes(TAG) || found.tags.includes(ADOPTED_TAG));
 }
 
 /**

@@ -7,6 +7,8 @@ import type { AnyResource } from "../ensure.ts";
 export const GROUP = "docker";
 /** The tag of everything of ours in LVM. */
 export const TAG = "berth";
+/** The tag of a volume that was there before berth: what is on it was never berth's to lose. */
+export const ADOPTED_TAG = "berth-adopted";
 /** Followed by the layout: the tag by which a volume group tells it, also to a re-imaged machine. */
 export const LAYOUT_TAG = "berth-layout-";
 /** What was chosen, on the system disk: the layout stays as it is from then on. */
@@ -159,6 +161,8 @@ export interface Volume {
   readonly mount: string;
   /** Bytes it has at least when the resources stand. Where it was smaller before, its file system is to grow. */
   readonly bytes: number;
+  /** It was there before berth, and taken over: it may hold data that no signature tells of. */
+  readonly foreign: boolean;
 }
 
 /** What is to be done about storage. */

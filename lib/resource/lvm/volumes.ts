@@ -5,7 +5,7 @@ import type { Change, Op, Resource } from "../types.ts";
 import { lvm } from "./group.ts";
 import { lvmFacts } from "./look.ts";
 import { CHUNK_BYTES, shownBytes } from "./sizes.ts";
-import { GROUP, PROFILE, TAG, type VolumeFacts } from "./types.ts";
+import { ADOPTED_TAG, GROUP, PROFILE, TAG, type VolumeFacts } from "./types.ts";
 
 /** What every volume is told. */
 interface Wanted {
@@ -173,7 +173,8 @@ function volume(wanted: Wanted, kind: Kind): Resource<VolumeFacts> {
       const changes: Change[] = [];
       if (!found.tags.includes(TAG)) {
         if (!wanted.adopt) throw foreign(id, path);
-        changes.push(change("adopt", `without tag ${TAG}`, lvm("lvchange", "--addtag", TAG, path)));
+        const tags = ["--addtag", TAG, "--addtag", ADOPTED_TAG];
+        changes.push(change("adopt", `without tag ${TAG}`, lvm("lvchange", ...tags, path)));
       }
       if (!found.active) changes.push(change("restore", "not active", lvm("lvchange", "-ay", "-K", path)));
       if (found.bytes < bytes) {
@@ -187,7 +188,9 @@ function volume(wanted: Wanted, kind: Kind): Resource<VolumeFacts> {
       if (found === null || !found.tags.includes(TAG)) return [];
       if (prior === null) return [{ ...change("delete", "made by berth", remove), risk: "destructive" }];
       if (prior.tags.includes(TAG)) return [];
-      return [change("update", "tagged by berth", lvm("lvchange", "--deltag", TAG, path))];
+      const tags = [TAG, ADOPTED_TAG].filter((tag) => found.tags.includes(tag));
+      const untag = lvm("lvchange", ...tags.flatMap((tag) => ["--deltag", tag]), path);
+      return [change("update", "tagged by berth", untag)];
     },
   };
 }
