@@ -64,7 +64,8 @@ export async function list(path: string): Promise<readonly string[] | null> {
 export async function stat(path: string): Promise<FileStat | null> {
   const found = await orNull(fs.lstat(path));
   if (found === null) return null;
-  return { kind: kindOf(found), mode: found.mode & 0o7777, uid: found.uid, gid: found.gid, size: found.size };
+  const { uid, gid, size, ctimeMs } = found;
+  return { kind: kindOf(found), mode: found.mode & 0o7777, uid, gid, size, changedMs: ctimeMs };
 }
 
 function kindOf(found: Stats): FileStat["kind"] {

@@ -33,6 +33,8 @@ export interface FileStat {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
+  /** When its content, name or mode last changed (st_ctime), in milliseconds since 1970; absent: not known. */
+  readonly changedMs?: number;
 }
 
 /** What can be seen of a block device without changing it. */

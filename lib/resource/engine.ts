@@ -1,17 +1,10 @@
 // The container engine as a resource: its daemon.json and the daemon that must have read it. What to do is decided
 // here; whether a reload will do, in engine_need.ts; how an init system is told, in engine_service.ts; what is kept for
-// a start that fails, in engine_backup.ts. What the keys are is the host tasks' business.
+// a start that fails, in engine_backup.ts; what such a start goes back to, in engine_former.ts. What the keys are is the host tasks' business.
 import { docker0Back, docker0Differs, docker0Former, type Docker0Prior } from "./docker0.ts";
-import {
-  failedOps,
-  FORGET_TRIAL,
-  keepOps,
-  refuseFailed,
-  standingTrial,
-  type Trial,
-  trialOps,
-} from "./engine_backup.ts";
+import { failedOps, FORGET_TRIAL, ranOps, refuseFailed, standingTrial, trialOps } from "./engine_backup.ts";
 import { refuseClashes } from "./engine_flags.ts";
+import { formerOf, keepStanding, knownText, refuseUntried, tellingOps, untriedWhy } from "./engine_former.ts";
 import {
   DAEMON_JSON,
   EMPTY,
@@ -76,7 +69,10 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
       const wanted = parseJson(text);
       refuseClashes(state.lines, wish.keys, wanted);
       if (later) {
-        if (changes.length > 0) refuseFailed(state.kept, text);
+        if (changes.length > 0) {
+          refuseFailed(state.kept, text);
+          refuseUntried(state, state.validates);
+        }
         return fileChanges(state, changes, true);
       }
       const moved = state.instance === null ? null : docker0Differs(state.docker0, wanted.bip);
@@ -145,8 +141,8 @@ function fileChanges(state: EngineState, changes: readonly Change[], untried: bo
     before.push({ write: LOADED_PATH, text: `${JSON.stringify(record)}\n`, mode: 0o600 });
   }
   const text = writtenText(changes);
-  before.push(...keepOps(state.kept, state.text));
-  if (untried) before.push(...trialOps(state.kept, state.text, text));
+  before.push(...keepStanding(state));
+  if (untried) before.push(...trialOps(state.kept, knownText(state) ?? state.text, text));
   if (state.validates && text !== null) {
     before.push({ directory: "/run/berth", mode: 0o700 });
     before.push({ write: CANDIDATE, text, mode: 0o600 });
@@ -177,7 +173,8 @@ function serviceChange(
 ): readonly Change[] {
   const service = serviceOps(state.init, state.program ?? PROGRAMS[0]!, state.flags);
   // What does not start, or not with the new file, must not cost the operator the file he had, nor his engine.
-  const { former: formerFile, trial } = formerOf(state, changes);
+  const text = changes.length > 0 ? writtenText(changes) : state.text;
+  const { former: formerFile, trial } = formerOf(state, changes, text);
   const failed = failedOps(trial);
   const one = (
     verb: Change["verb"],
@@ -200,7 +197,7 @@ function serviceChange(
     // Where an earlier run wrote the file, the engine ran with the former one.
     const again = standingTrial(state.kept, state.text) === null ? [] : service.start;
     const undo = [...service.stop, ...formerFile, ...failed, ...again];
-    const ops = [...stale, ...around(passing, service.start), ...back(state.stopped)];
+    const ops = [...stale, ...around(passing, service.start), ...ranOps(text), ...back(state.stopped)];
     return one("create", "not running", "safe", ops, undo);
   }
   // Without "bip" docker0 is right wherever it is.
@@ -222,6 +219,7 @@ function serviceChange(
       ...reload,
     ]);
   }
+  refuseUntried(state, state.validates && changes.length > 0);
   // Without live-restore they end with the old daemon. Whose policy starts them again answers 304.
   const endByThemselves = state.loaded["live-restore"] !== true;
   const isOfNetworks = moved !== null || need.keys.some((key) => NETWORK_KEYS.has(key));
@@ -231,6 +229,7 @@ function serviceChange(
   const reasons = [
     ...(need.how === "restart" ? [`runs without the changed ${keys}, which needs a restart`] : []),
     ...(moved === null ? [] : [moved]),
+    ...untriedWhy(state),
     ...(unfiltered.length === 0
       ? []
       : [`Docker's own filtering, NAT and published ports end for: ${unfiltered.join(", ")}`]),
@@ -248,33 +247,15 @@ function serviceChange(
     reasons.join("; "),
     "disruptive",
     [
+      ...(changes.length === 0 ? keepStanding(state) : []), // otherwise kept with the file's own changes
       ...note,
       ...(endByThemselves ? [] : calls(stopped, "stop")),
-      ...around(passing, service.restart),
+      ...around(passing, tellingOps(state, service.restart)),
+      ...ranOps(text),
       ...back(ended),
     ],
     [...service.stop, ...formerFile, ...failed, ...service.start, FORGET_LOADED, ...back(ended)],
   );
-}
-
-/** What puts the file back that a daemon last ran with, and the text that is then known not to do. */
-function formerOf(
-  state: EngineState,
-  changes: readonly Change[],
-): { readonly former: readonly Op[]; readonly trial: Trial | null } {
-  const standing = standingTrial(state.kept, state.text);
-  const undo = changes.flatMap((change) => change.undo);
-  const text = changes.length > 0 ? writtenText(changes) : state.text;
-  if (standing === null) {
-    return {
-      former: undo,
-      trial: changes.length === 0 || text === null ? null : { text, former: state.text },
-    };
-  }
-  const back: Op = standing.former === null
-    ? { remove: DAEMON_JSON }
-    : { write: DAEMON_JSON, text: standing.former, mode: state.file?.file?.mode ?? 0o644 };
-  return { former: [...undo, back], trial: text === null ? null : { text, former: standing.former } };
 }
 
 function calls(names: readonly string[], verb: "start" | "stop"): readonly Op[] {

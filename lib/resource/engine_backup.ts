@@ -1,6 +1,7 @@
 // What berth keeps of daemon.json beside the journal: the texts that stood before its last changes, and the one no
 // daemon has come up with yet (the trial). With the trial a start that fails goes back to the file the engine last ran
-// with, also where the file was written by an earlier run: before the init system's start, or before a crash.
+// with, also where the file was written by an earlier run: before the init system's start, or before a crash. And the
+// last one that a daemon is known to have come up with, for where others have changed the file since.
 // Pure, save the look.
 import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
@@ -10,9 +11,13 @@ import type { Op } from "./types.ts";
 export const BACKUP_DIRECTORY = "/var/lib/berth/backup";
 /** How many are kept. */
 const KEPT = 3;
-const backupPath = (number: number) => `${BACKUP_DIRECTORY}/daemon.json.${number}`;
+/** `number`: 1 is the newest. */
+export const backupPath = (number: number): string => `${BACKUP_DIRECTORY}/daemon.json.${number}`;
 /** Written with daemon.json, removed when a daemon has come up with it. */
 export const TRIAL_PATH = `${BACKUP_DIRECTORY}/daemon.json.trial`;
+
+/** The last text that a daemon is known to have come up with. */
+export const RAN_PATH = `${BACKUP_DIRECTORY}/daemon.json.ran`;
 
 /** A text of daemon.json that no daemon has come up with yet. */
 export interface Trial {
@@ -28,6 +33,8 @@ export interface Kept {
   /** Newest first. */
   readonly backups: readonly string[];
   readonly trial: Trial | null;
+  /** What a daemon is known to have come up with; null: nothing is known. */
+  readonly ran: string | null;
 }
 
 /** Reads what is kept. */
@@ -38,6 +45,7 @@ export async function observeKept(look: Look): Promise<Kept> {
   return {
     backups: backups.filter((text) => text !== null),
     trial: parsedTrial(await look.readText(TRIAL_PATH)),
+    ran: await look.readText(RAN_PATH),
   };
 }
 
@@ -48,6 +56,12 @@ export function keepOps({ backups }: Kept, text: string | null): readonly Op[] {
   const ops = all.map((one, index): Op => ({ write: backupPath(index + 1), text: one, mode: 0o600 }));
   // The oldest first: a crash in between loses none.
   return [{ directory: BACKUP_DIRECTORY, mode: 0o700 }, ...ops.reverse()];
+}
+
+/** Notes that a daemon has come up with a text; null: without a file. */
+export function ranOps(text: string | null): readonly Op[] {
+  if (text === null) return [{ remove: RAN_PATH }];
+  return [{ directory: BACKUP_DIRECTORY, mode: 0o700 }, { write: RAN_PATH, text, mode: 0o600 }];
 }
 
 /** Notes that a text is about to be written that no daemon has come up with; what the last one ran with stays known. */

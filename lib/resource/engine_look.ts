@@ -42,6 +42,8 @@ export interface EngineState {
   readonly file: JsonFileState | null;
   /** The file's text. */
   readonly text: string | null;
+  /** The file was changed after the running daemon's start, which may never have come up with it. */
+  readonly edited: boolean;
   /** "PID.START" of the running daemon, or null. */
   readonly instance: string | null;
   /** What the running daemon has loaded, as far as can be known. */
@@ -70,6 +72,7 @@ export interface EngineState {
 export const EMPTY: EngineState = {
   file: null,
   text: null,
+  edited: false,
   instance: null,
   loaded: {},
   program: null,
@@ -78,7 +81,7 @@ export const EMPTY: EngineState = {
   stale: [],
   flags: "",
   lines: [],
-  kept: { backups: [], trial: null },
+  kept: { backups: [], trial: null, ran: null },
   running: [],
   stopped: [],
   docker0: null,
@@ -108,6 +111,7 @@ export async function observeEngine(
   return {
     file: seen,
     text,
+    edited: isUp && await isNewer(look, DAEMON_JSON, PID_FILE),
     instance,
     loaded,
     program,
@@ -187,6 +191,12 @@ async function isOver(look: Look, pid: number): Promise<boolean> {
 async function canValidate(look: Look, program: string): Promise<boolean> {
   const { stdout } = await look.query({ argv: [program.slice(program.lastIndexOf("/") + 1), "--version"] });
   return Number(/version (\d+)\./.exec(stdout)?.[1] ?? 0) >= 23;
+}
+
+/** True where one path was changed after the other. dockerd writes its pid file once it has read its configuration. */
+async function isNewer(look: Look, path: string, than: string): Promise<boolean> {
+  const [one, other] = await Promise.all([look.stat(path), look.stat(than)]);
+  return (one?.changedMs ?? 0) > (other?.changedMs ?? Infinity);
 }
 
 /** A JSON object from text; {} where it is none. */

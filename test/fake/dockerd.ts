@@ -44,6 +44,7 @@ export function startDockerd(machine: Machine): string | null {
     return "unable to configure the Docker daemon";
   }
   if (config["storage-driver"] === "nonesuch") return "error initializing graphdriver";
+  if (config["log-level"] === "nonsense") return "unable to parse logging level: nonsense";
   const store = get<string | null>(machine, "store", null);
   const found = links.get("docker0")?.addresses[0];
   const address = String(config.bip ?? store ?? found ?? "172.17.0.1/16");
@@ -57,7 +58,7 @@ export function startDockerd(machine: Machine): string | null {
   const fields = ["S", ...Array(18).fill("0"), String(++starts)];
   files.set(`/proc/${PID}/stat`, { text: `${PID} (dockerd) ${fields.join(" ")} 0\n`, mode: 0o444 });
   directories.set(`/proc/${PID}`, 0o755);
-  files.set("/var/run/docker.pid", { text: String(PID), mode: 0o644 });
+  files.set("/var/run/docker.pid", { text: String(PID), mode: 0o644, changedMs: 1 });
   return null;
 }
 
@@ -84,7 +85,9 @@ export function plantContainers(machine: Machine, containers: readonly FakeConta
 /** start-stop-daemon, dockerd's version and validation, and docker0's deletion. */
 export const dockerdCommands: FakeCommand = ({ argv }, machine) => {
   const line = argv.join(" ");
-  if (line === "dockerd --version") return { stdout: "Docker version 28.5.2, build fake\n" };
+  if (line === "dockerd --version") {
+    return { stdout: `Docker version ${get(machine, "version", "28.5.2")}, build fake\n` };
+  }
   if (line.startsWith("/usr/sbin/dockerd --validate --config-file ")) {
     return machine.files.has(argv.at(-1)!) ? { stdout: "configuration OK\n" } : { exit: 1 };
   }

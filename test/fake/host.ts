@@ -16,7 +16,7 @@ export type FakeCommand = (command: Command, machine: Machine) => FakeOutput | n
 
 /** Everything there is. Tests may look and change at will: that is what others do to a machine. */
 export interface Machine {
-  readonly files: Map<string, { text: string; mode: number }>;
+  readonly files: Map<string, { text: string; mode: number; changedMs?: number }>;
   /** Directories by path with their mode; "/" is always there. */
   readonly directories: Map<string, number>;
   /** Symbolic links and what they lead to. */
@@ -116,7 +116,8 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     const mode = file?.mode ?? machine.directories.get(path);
     if (mode === undefined) return null;
     const kind = file === undefined ? "directory" : "file";
-    return { kind, mode, uid: 0, gid: 0, size: file?.text.length ?? 0 };
+    const { text = "", changedMs = 0 } = file ?? {}; // only what others write has a time
+    return { kind, mode, uid: 0, gid: 0, size: text.length, changedMs };
   };
   const listOf = (path: string): readonly string[] | null => {
     const target = machine.symlinks.get(path);

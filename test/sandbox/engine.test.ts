@@ -95,6 +95,37 @@ function story(engine: typeof ENGINES[number]): void {
     assert.match(await ok("host", "check"), /As prepared/);
   });
 
+  // Later engines judge a text before anything is stopped.
+  if (engine === "20.10") {
+    test(`${engine}: an operator's edit that it does not start with never leaves it down`, async () => {
+      const ran = "/var/lib/berth/backup/daemon.json.ran";
+      const former = await box.read(FILE);
+      const bad = JSON.stringify({
+        ...JSON.parse(former),
+        "bip": "192.168.253.1/24",
+        "log-level": "nonsense",
+      });
+      await box.write(FILE, bad);
+      const said = await berth("host", "daemon-json");
+      assert.is(said.exit, 8, said.stderr);
+      assert.match(said.stderr, /nonsense/);
+      assert.match(said.stderr, /kept as "\/var\/lib\/berth\/backup\/daemon\.json\.1"/);
+      assert.ok(await box.dockerdAnswers(), "it runs again");
+      assert.is(await box.read(FILE), former);
+      assert.is(await box.read("/var/lib/berth/backup/daemon.json.1"), bad);
+      // Nothing known to go back to: it is not stopped.
+      const running = await pid();
+      await box.sh(`mv ${ran} /run/ran`);
+      await box.write(FILE, bad);
+      const refused = await berth("host", "daemon-json");
+      assert.match(refused.stderr, /no text is known to go back to/);
+      assert.is(await pid(), running);
+      await box.write(FILE, former);
+      await box.sh(`mv /run/ran ${ran}`);
+      assert.match(await ok("host", "check"), /As prepared/);
+    });
+  }
+
   test(`${engine}: former files are kept, three of them`, async () => {
     for (const label of ["a", "b", "c", "d"]) {
       await box.write(CONFIG, `engine: { options: { labels: ["${label}=1"] } }\n`);
@@ -103,7 +134,7 @@ function story(engine: typeof ENGINES[number]): void {
     const kept = await box.sh(
       "cd /var/lib/berth/backup; ls; grep -ho '.=1' daemon.json.1 daemon.json.2 daemon.json.3",
     );
-    assert.is(kept.trim(), "daemon.json.1\ndaemon.json.2\ndaemon.json.3\nc=1\nb=1\na=1");
+    assert.is(kept.trim(), "daemon.json.1\ndaemon.json.2\ndaemon.json.3\ndaemon.json.ran\nc=1\nb=1\na=1");
     assert.is((await box.sh("stat -c %a /var/lib/berth/backup/daemon.json.1")).trim(), "600");
   });
 
