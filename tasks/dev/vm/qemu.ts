@@ -38,8 +38,9 @@ export function qemuArgv(hardware: Hardware): string[] {
   return [
     "nice", "-n", String(hardware.nice), "qemu-system-x86_64",
     "-nodefaults", "-no-user-config", "-display", "none",
-    // Nehalem is the least that the executable's runtime needs; more features only mean more to emulate.
-    "-machine", "pc", "-cpu", "Nehalem", "-accel", "tcg,thread=multi,tb-size=512", "-smp", String(hardware.cpus),
+    // Nehalem is the least that the executable's runtime needs; more features only mean more to emulate. Without
+    // cmpxchg16b: an interrupt just after it finds garbage in the flags (QEMU 7.2), and trixie's kernel panics.
+    "-machine", "pc", "-cpu", "Nehalem,-cx16", "-accel", "tcg,thread=multi,tb-size=512", "-smp", String(hardware.cpus),
     "-m", String(hardware.memoryMiB),
     "-kernel", image.kernel, "-initrd", image.initrd,
     // norandmaps: a program that starts where it did before finds its code translated already (3 to 6 times as quick).
