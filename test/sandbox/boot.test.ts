@@ -1,4 +1,4 @@
-// deadline: 240s
+// deadline: 600s
 // `berth boot` and `berth halt` as an rc script calls them: in stages, twice at once, with a faulty file, with a step
 // that fails, and what of that a halt leaves to the next boot. The order of things on whole machines: test/vm.
 import { test } from "uvu";

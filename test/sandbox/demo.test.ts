@@ -1,4 +1,4 @@
-// deadline: 300s
+// deadline: 600s
 // `npm start`, as it is promised: exit code 0, the link's rate within 3 %, the link back after a restart, the graph,
 // and a machine that is as it was. Starts the demonstration as a user does and reads what it says.
 import { execFileSync, spawn } from "node:child_process";

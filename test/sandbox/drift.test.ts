@@ -1,4 +1,4 @@
-// deadline: 300s
+// deadline: 600s
 // Each kind of drift by itself: check exits with 2 and tells exactly that, up changes exactly that, and then check has
 // nothing to tell. One vhost; only the last kinds cost a restart of the engine.
 import { test } from "uvu";

@@ -1,4 +1,4 @@
-// deadline: 420s
+// deadline: 900s
 // What may keep an engine from starting, on each engine: found before it is tried, or undone when it was. And what
 // Docker's own rules leave, in both of iptables' worlds. host_engines.test.ts has the story of a preparation.
 import { test } from "uvu";

@@ -1,4 +1,4 @@
-// deadline: 420s
+// deadline: 900s
 // A start that cannot be wired fails with its reason, leaves nothing behind and leaves the container startable.
 import { test } from "uvu";
 import * as assert from "uvu/assert";

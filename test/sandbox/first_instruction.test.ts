@@ -1,4 +1,4 @@
-// deadline: 420s
+// deadline: 900s
 // A vnode's first instruction finds all its links, addresses, MACs and routes, however it was started.
 import { test } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,4 +1,4 @@
-// deadline: 420s
+// deadline: 900s
 // The host tasks where an engine is installed and has run before berth, on each engine: what it had comes back.
 // host.test.ts tells the same from a machine without Docker.
 import { test } from "uvu";

@@ -1,4 +1,4 @@
-// deadline: 240s
+// deadline: 600s
 // Berths that change the host at the same time, and a watch that stands while the host is given back.
 import { test } from "uvu";
 import * as assert from "uvu/assert";

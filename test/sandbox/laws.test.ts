@@ -1,4 +1,4 @@
-// deadline: 240s
+// deadline: 600s
 // The laws where nft, an engine and apt's packages are: a throw-away vhost. test/laws has the rest.
 import { test } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,4 +1,4 @@
-// deadline: 420s
+// deadline: 900s
 // The laws over the domain's things where a real engine is: a throw-away vhost. What they are: test/laws/domain.test.ts.
 import { test } from "uvu";
 import * as assert from "uvu/assert";

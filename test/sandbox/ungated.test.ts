@@ -1,4 +1,4 @@
-// deadline: 300s
+// deadline: 600s
 // Vnodes that Docker starts past the gate: the watch wires them, and takes their wiring away. With the times it takes.
 import { test } from "uvu";
 import { settled, startWatch, type WantedVnodes, watchLog } from "./_world.ts";

@@ -1,4 +1,4 @@
-// deadline: 420s
+// deadline: 900s
 // `berth vnode …` on real engines: each verb twice, nothing left by `down`, live changes in place, what a vnode may
 // and what it cannot reach, and strings of a specification that arrive as they are.
 import { test } from "uvu";

@@ -1,4 +1,4 @@
-// deadline: 420s
+// deadline: 900s
 // The watch on real engines: whatever is done to a vnode, by whomever, its wiring is as promised afterwards, and what
 // is wanted is recorded rightly.
 import { test } from "uvu";

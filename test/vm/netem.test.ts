@@ -1,4 +1,4 @@
-// deadline: 1200s
+// deadline: 2400s
 // A whole Debian with systemd and a kernel of modules, from the bare executable to a delayed, lossy, rate-limited
 // link, and through a restart, a reboot and a power cut. What a throw-away vhost on a kernel without netem cannot show.
 import { test } from "uvu";
