@@ -43,7 +43,9 @@ export const daemonJsonStep: Step = {
   name: "daemon-json",
   needs: ["packages", "storage", "runtime"],
   // After a kill -9 the engine's own containerd may be too slow once ("timeout waiting for containerd to start").
-  again: (error) => error instanceof BerthError && /containerd.*(time|deadline)/i.test(error.message),
+  again: (error) =>
+    error instanceof BerthError &&
+    /timeout waiting for containerd|containerd\.sock.*deadline exceeded/i.test(error.message),
   stages: [(config) => daemonJsonResources(config)],
 };
 
