@@ -1,6 +1,7 @@
 // `berth boot`: what the machine's boot runs: host, vnodes, watch. In two stages where an init system starts the engine
 // in between. A failure stops what needs what failed, and nothing else.
 import process from "node:process";
+import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
 import { task, type TaskContext } from "../lib/cli/task.ts";
 import { loadUsable } from "../lib/config/load.ts";
@@ -108,7 +109,6 @@ async function boot(given: TaskContext<{ foreground: boolean }>, before: boolean
   // Whatever becomes of the vnodes, a watch is to run: it boots those that are wanted up again and again.
   let watch: WatchStart | undefined;
   if (given.mode === "apply" && !given.options.foreground) {
-    const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
     const { berth } = await hostFacts(given.host);
     watch = await ensureWatch(given.host, berth, wait).catch((error) => {
       errors.push(error);

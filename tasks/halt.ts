@@ -1,4 +1,5 @@
 // `berth halt`: what the machine's shutdown runs: all vnodes end in order before the engine does.
+import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
 import { task } from "../lib/cli/task.ts";
 import { BerthError } from "../lib/log/error.ts";
@@ -34,7 +35,6 @@ Examples:
   }),
   async run(context) {
     const { within, grace } = context.options;
-    const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
     if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
     const ground = await groundOf(context, "berth halt");
     const outcomes = await answers()

@@ -1,4 +1,5 @@
 // `berth host down`: gives the machine back as it was before berth, from the journal.
+import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
 import { task, type TaskContext } from "../../lib/cli/task.ts";
 import { BerthError } from "../../lib/log/error.ts";
@@ -47,8 +48,6 @@ export default task({
     context.output({ left: undone.unknown });
   },
 });
-
-const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** All resources of all steps, and the names of those of storage. */
 async function allResources(

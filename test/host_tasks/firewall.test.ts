@@ -21,18 +21,20 @@ const TABLES = firewallTables({
 });
 const [bridge, , nat] = TABLES;
 
+/** Of a machine with the defaults. */
+const FACTS = {
+  controlBridge: "_dockercnet",
+  controlSubnet: "172.16.0.0/12",
+  nat: true,
+  routable: [],
+  dockerSubnet: "192.168.254.0/24",
+  dockerNat: true,
+  hostEndPrefix: "bve-",
+};
+
 test("where rules can name the bridge, a port that is not registered reaches no other at all", () => {
-  const facts = {
-    controlBridge: "_dockercnet",
-    controlSubnet: "172.16.0.0/12",
-    nat: true,
-    routable: [],
-    dockerSubnet: "192.168.254.0/24",
-    dockerNat: true,
-    hostEndPrefix: "bve-",
-  };
   const rules = (bridgeMeta: boolean) =>
-    firewallTables({ ...facts, bridgeMeta })[0]!.chains.find(({ name }) => name === "forward")!.rules;
+    firewallTables({ ...FACTS, bridgeMeta })[0]!.chains.find(({ name }) => name === "forward")!.rules;
   assert.equal(
     rules(true).filter((rule) => !rules(false).includes(rule)),
     [`meta ibrname "_dockercnet" iifname != @${CONTROL_SETS.names} counter drop`],
@@ -171,13 +173,7 @@ test("subnets overlap, are printed and offered", () => {
 
 test("with a device in the bridge no rule drops by default what comes in by it, and its ends are told apart", () => {
   const facts = {
-    controlBridge: "_dockercnet",
-    controlSubnet: "172.16.0.0/12",
-    nat: true,
-    routable: [],
-    dockerSubnet: "192.168.254.0/24",
-    dockerNat: true,
-    hostEndPrefix: "bve-",
+    ...FACTS,
     uplink: { name: "ens3", subnets: ["198.51.100.0/24"] },
   };
   for (const bridgeMeta of [true, false]) {
