@@ -26,11 +26,15 @@ Examples:
   changes: true,
   options: v.object({
     within: v.optional(
-      v.pipe(v.number(), v.minValue(1), v.description("Seconds for all vnodes together")),
+      v.pipe(v.number(), v.minValue(1, "Is too short"), v.description("Seconds for all vnodes together")),
       300,
     ),
     grace: v.optional(
-      v.pipe(v.number(), v.minValue(0), v.description("Seconds between the stop signal and the kill [10]")),
+      v.pipe(
+        v.number(),
+        v.minValue(0, "Is below zero"),
+        v.description("Seconds between the stop signal and the kill [10]"),
+      ),
     ),
   }),
   async run(context) {

@@ -14,7 +14,11 @@ export default task({
   changes: true,
   options: v.object({
     grace: v.optional(
-      v.pipe(v.number(), v.minValue(0), v.description("Seconds between the stop signal and the kill")),
+      v.pipe(
+        v.number(),
+        v.minValue(0, "Is below zero"),
+        v.description("Seconds between the stop signal and the kill"),
+      ),
     ),
   }),
   async run(context) {
