@@ -81,6 +81,8 @@ export function createFakeLvm(disks: readonly FakeDisk[]): FakeLvm {
         "/proc/misc": "236 device-mapper\n",
         "/usr/sbin/lvs": "",
         "/usr/sbin/thin_check": "",
+        "/usr/sbin/mkfs.ext4": "",
+        "/usr/sbin/mkfs.xfs": "",
         "/usr/sbin/dockerd": "",
         ...Object.fromEntries([...links(lvm).keys()].map((path) => [path, ""])),
         ...more.files,

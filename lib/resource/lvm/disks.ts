@@ -1,7 +1,7 @@
 // Which disks may be taken, and why the others may not. Pure. Never guesses: what is not blank is taken only with
 // consent that names the disk and what is on it, and what is in use is never taken.
-import { createHash } from "node:crypto";
 import type { StorageConfig, WipeConsent } from "../../config/types_storage.ts";
+import { fingerprintOf } from "../consent.ts";
 import { type DiskFacts, GROUP, type StorageFacts } from "./types.ts";
 
 /** What may become of one disk or partition. */
@@ -124,13 +124,10 @@ export function fingerprint(disk: DiskFacts, all: readonly DiskFacts[]): string 
   const parts = all.filter(({ parent }) => parent === disk.path);
   const things = [disk, ...parts];
   const kinds = things.flatMap(({ signatures }) => signatures.map(({ type }) => type));
-  const word = (kind: string) => kind.replaceAll(/[^A-Za-z0-9_.+-]/g, "_");
-  const said = kinds.length === 0 ? ["data"] : [...new Set(kinds.map(word))].slice(0, 8);
   const whole = things.map((
     { bytes, digest, signatures, partType },
   ) => [bytes, digest, partType, signatures]);
-  const digest = createHash("sha256").update(JSON.stringify(whole)).digest("hex");
-  return [...said, digest.slice(0, 12)].join(" ");
+  return fingerprintOf(kinds, whole);
 }
 
 /** Disks that are taken by themselves, and a word about each that was left out. */

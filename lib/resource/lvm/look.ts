@@ -62,9 +62,11 @@ export async function lvmFacts(look: Look): Promise<LvmFacts> {
  * for hangs on it: starting a program of its size takes seconds on a slow machine.
  */
 export async function storageFacts(look: Look, asked?: Layout): Promise<StorageFacts> {
-  const [lvm, thinTools, record, begun, engine] = await Promise.all([
+  const [lvm, thinTools, hasExt4, hasXfs, record, begun, engine] = await Promise.all([
     lvmFacts(look),
     hasProgram(look, "thin_check"),
+    hasProgram(look, "mkfs.ext4"),
+    hasProgram(look, "mkfs.xfs"),
     look.readText(STORAGE_RECORD),
     look.readText(STORAGE_BEGUN),
     asked === "devicemapper" ? engineMajor(look) : null,
@@ -72,6 +74,7 @@ export async function storageFacts(look: Look, asked?: Layout): Promise<StorageF
   return {
     ...lvm,
     thinTools,
+    fileSystems: [...hasExt4 ? ["ext4"] as const : [], ...hasXfs ? ["xfs"] as const : []],
     engine,
     disks: lvm.deviceMapper ? await diskFacts(look) : [],
     record: parseRecord(STORAGE_RECORD, record),

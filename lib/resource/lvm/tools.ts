@@ -1,4 +1,5 @@
-// The packages that storage needs before it can be looked at whole: LVM's programs, and those of thin pools.
+// The packages that storage needs before it can be looked at whole: LVM's programs, those of thin pools, and those of
+// the file system, which Debian 13 no longer brings by itself.
 import type { HostConfig } from "../../config/types.ts";
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
@@ -8,6 +9,9 @@ import { foundDisks, verdicts } from "./disks.ts";
 import { hasProgram, storageFacts } from "./look.ts";
 import type { StorageFacts } from "./types.ts";
 
+/** Which package makes, grows and mends a file system. */
+const FILE_SYSTEM_PACKAGE = { ext4: "e2fsprogs", xfs: "xfsprogs" } as const;
+
 /** Nothing but LVM's programs is missing: once they are installed, it can be told what is to be done. */
 export class ToolsMissing extends BerthError {}
 
@@ -15,9 +19,12 @@ export class ToolsMissing extends BerthError {}
  * As storageTools, with a look of its own; where all of them are there, as on most runs, no disk is looked at.
  */
 export async function missingStorageTools(look: Look, host: HostConfig): Promise<readonly AnyResource[]> {
-  const programs = await Promise.all([hasProgram(look, "lvs"), hasProgram(look, "thin_check")]);
-  if (host.storage.layout === "plain" || programs.every((isThere) => isThere)) return [];
-  return storageTools(host, await storageFacts(look, host.storage.layout));
+  const { fileSystem, layout } = host.storage;
+  if (layout === "plain") return [];
+  const names = ["lvs", "thin_check", `mkfs.${fileSystem}`];
+  const programs = await Promise.all(names.map((name) => hasProgram(look, name)));
+  if (programs.every((isThere) => isThere)) return [];
+  return storageTools(host, await storageFacts(look, layout));
 }
 
 /**
@@ -38,6 +45,9 @@ export function storageTools(host: HostConfig, facts: StorageFacts): readonly An
   const names = [
     ...facts.tools ? [] : ["lvm2"],
     ...isThin && !facts.thinTools ? ["thin-provisioning-tools"] : [],
+    ...facts.fileSystems.includes(host.storage.fileSystem)
+      ? []
+      : [FILE_SYSTEM_PACKAGE[host.storage.fileSystem]],
   ];
   return names.length === 0 ? [] : [packages(names)];
 }

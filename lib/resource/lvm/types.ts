@@ -142,6 +142,8 @@ export interface StorageFacts {
   readonly tools: boolean;
   /** thin_check is there: LVM activates no pool without it. */
   readonly thinTools: boolean;
+  /** The file systems whose mkfs is there. */
+  readonly fileSystems: readonly ("ext4" | "xfs")[];
   /** The engine's major version; null: none is installed. */
   readonly engine: number | null;
   readonly disks: readonly DiskFacts[];

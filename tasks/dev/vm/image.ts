@@ -19,7 +19,7 @@ export interface VmImage {
 }
 
 // deno-fmt-ignore
-const PACKAGES = ["linux-image-cloud-amd64", "udev", "kmod", "procps", "iproute2", "nftables", "iptables", "docker.io", "busybox-static", "util-linux", "lvm2", "thin-provisioning-tools", "xfsprogs", "dbus", "zstd", "tar", "dnsmasq-base", "ifupdown"];
+const PACKAGES = ["linux-image-cloud-amd64", "udev", "kmod", "procps", "iproute2", "nftables", "iptables", "docker.io", "busybox-static", "util-linux", "lvm2", "thin-provisioning-tools", "e2fsprogs", "xfsprogs", "dbus", "zstd", "tar", "dnsmasq-base", "ifupdown"];
 const INIT_PACKAGES = {
   systemd: ["systemd-sysv"],
   sysvinit: ["sysvinit-core", "initscripts", "cgroupfs-mount"],
