@@ -7,6 +7,7 @@ import { createHost } from "../host/host.ts";
 import type { EngineDoor, Host } from "../host/types.ts";
 import { createLog } from "../log/logger.ts";
 import type { Log } from "../log/log.ts";
+import { consentTo } from "../resource/consent.ts";
 import { createEnsure, type Ensurer } from "../resource/ensure.ts";
 import { createJournal } from "../resource/journal.ts";
 import type { Change } from "../resource/types.ts";
@@ -83,11 +84,7 @@ export function createSession(parts: {
       mode: settings.mode,
       journal: createJournal(host()),
       onChange: parts.onChange,
-      consent: async ({ resource }) => {
-        const { objects, wipe } = (await config()).host.consent;
-        // What is on the disk was compared with the consent when it was looked at.
-        return objects.includes(resource) || wipe.some(({ disk }) => resource === `disk ${disk}`);
-      },
+      consent: async (change) => consentTo((await config()).host.consent, change),
       signal,
     })
   );

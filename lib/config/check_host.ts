@@ -9,7 +9,7 @@ import {
   type Subnet,
   subnetAround,
 } from "./address.ts";
-import { checkStorage, storageConfig, wipeConsents } from "./check_storage.ts";
+import { checkStorage, replaceConsents, storageConfig, wipeConsents } from "./check_storage.ts";
 import { Problem } from "./problem.ts";
 import type { HostDraft } from "./schema_host.ts";
 import type { HostConfig } from "./types.ts";
@@ -113,6 +113,10 @@ export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: stri
     },
     kernel: { sysctls: kernel.sysctls, modules: kernel.modules },
     watch: { resyncMs: watch.resync },
-    consent: { objects: consent.objects, wipe: wipeConsents(draft) },
+    consent: {
+      objects: consent.objects,
+      replace: replaceConsents(draft),
+      wipe: wipeConsents(draft),
+    },
   };
 }

@@ -1,7 +1,7 @@
 // The rules between the keys of host.yaml's storage section, and its normal form.
 import { Problem } from "./problem.ts";
 import type { HostDraft } from "./schema_host.ts";
-import type { StorageConfig, WipeConsent } from "./types_storage.ts";
+import type { ReplaceConsent, StorageConfig, WipeConsent } from "./types_storage.ts";
 import type { Loose, Report, Where } from "./validate.ts";
 
 /** Checks layout, disks, sizes and consent against each other. */
@@ -39,6 +39,11 @@ export function checkStorage(draft: Loose<HostDraft>, where: Where, report: Repo
     const problem = new Problem("Is named twice", "each disk once", "Remove what does not hold any more");
     report.add(at("consent", "wipe", index, "disk"), problem, wipes[index]?.disk);
   });
+  const replaced = (draft.consent?.replace ?? []).map((one) => one?.object);
+  repeated(replaced).forEach((index) => {
+    const problem = new Problem("Is named twice", "each once", "Remove what does not hold any more");
+    report.add(at("consent", "replace", index, "object"), problem, replaced[index]);
+  });
 }
 
 /** Where a value stands that stood before. */
@@ -60,6 +65,11 @@ export function storageConfig({ storage }: HostDraft): StorageConfig {
     minimumBytes: minimumDisk,
     sizes: Object.fromEntries(Object.entries(sizes).filter(([, size]) => size !== undefined)),
   };
+}
+
+/** The consents to replace. */
+export function replaceConsents({ consent }: HostDraft): readonly ReplaceConsent[] {
+  return consent.replace.map(({ object, found }) => ({ object, found }));
 }
 
 /** The consents to wipe. */

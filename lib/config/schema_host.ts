@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { parseInterfaceAddress, SUBNET_FORM } from "./address.ts";
 import { field, flag, list, map, Problem, table, told, wrongKind } from "./problem.ts";
-import { storageSchema, wipeSchema } from "./schema_storage.ts";
+import { replaceSchema, storageSchema, wipeSchema } from "./schema_storage.ts";
 import { controlNetSchema } from "./schema_control_net.ts";
 import { FORMS, parseDuration, PATTERNS } from "./units.ts";
 import {
@@ -138,6 +138,10 @@ const consent = map("Consent", {
       [],
     ),
     v.description("Objects whose destructive changes may be made, named as --dry-run and plan name them."),
+  ),
+  replace: v.pipe(
+    v.nullish(list("File systems", replaceSchema), []),
+    v.description("File systems that may be made anew over what is there, each with what is there."),
   ),
   wipe: v.pipe(
     v.nullish(list("Disks", wipeSchema), []),

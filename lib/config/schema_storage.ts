@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { field, flag, list, map, oneOf, Problem, told } from "./problem.ts";
 import type { Layout, Size } from "./types_storage.ts";
 import { FORMS, parsePercent, parseSize, PATTERNS } from "./units.ts";
-import { DISK_FORM, parseDisk, parseFingerprint } from "./words.ts";
+import { DISK_FORM, parseDisk, parseFingerprint, parseReplaceable, REPLACEABLE_FORM } from "./words.ts";
 
 /** The layouts, in the order of the reference. */
 export const LAYOUTS: readonly Layout[] = ["overlay", "thin", "devicemapper", "plain"];
@@ -100,6 +100,18 @@ export const storageSchema = map("Storage", {
     "32GiB",
   ),
   sizes: v.pipe(v.nullish(sizes, {}), v.description("Sizes of the volumes.")),
+});
+
+/** An item of `consent.replace`. */
+export const replaceSchema = map("A consent to replace", {
+  object: field({
+    description: "The file system, as a plan names it.",
+    wanted: REPLACEABLE_FORM,
+  }, parseReplaceable),
+  found: field({
+    description: "What is there, word for word as berth has told it: void when something else is found.",
+    wanted: 'the fingerprint that berth has told, such as "xfs 3f9a1c2b4d5e"',
+  }, parseFingerprint),
 });
 
 /** An item of `consent.wipe`. */

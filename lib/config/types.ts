@@ -1,6 +1,6 @@
 // The configuration after loading: validated, defaults filled in, units turned into numbers, cross-checked.
 // The schemas that produce it stand beside this file; everything downstream reads only these types.
-import type { StorageConfig, WipeConsent } from "./types_storage.ts";
+import type { ReplaceConsent, StorageConfig, WipeConsent } from "./types_storage.ts";
 
 /** Where a value may come from and what the whole machine should be. `/etc/berth/host.yaml`, normalised. */
 export interface HostConfig {
@@ -50,6 +50,8 @@ export interface HostConfig {
   readonly consent: {
     /** Objects whose destructive changes may be made, as plan names them: "lan left". @default {[]} */
     readonly objects: readonly string[];
+    /** File systems that may be made anew over what is there. @default {[]} */
+    readonly replace: readonly ReplaceConsent[];
     /** Disks whose content may be lost. @default {[]} */
     readonly wipe: readonly WipeConsent[];
   };

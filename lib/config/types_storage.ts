@@ -26,6 +26,14 @@ export interface WipeConsent {
   readonly found: string;
 }
 
+/** Consent to the loss of what is in one file system's place: void when something else is found there. */
+export interface ReplaceConsent {
+  /** As a plan names it: "file system /dev/docker/vms". */
+  readonly object: string;
+  /** The fingerprint of its content, as berth has told it. */
+  readonly found: string;
+}
+
 /** `storage` of host.yaml. */
 export interface StorageConfig {
   /** Absent: overlay where a spare disk is found, else plain; the first choice stays. */

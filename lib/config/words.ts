@@ -156,6 +156,15 @@ export function parseObject(text: string): string | Problem {
     : new Problem("Is not an object", 'an object as a plan names it, such as "lan left"');
 }
 
+export const REPLACEABLE_FORM = 'a file system as a plan names it, such as "file system /dev/docker/vms"';
+
+/** What consent.replace names. */
+export function parseReplaceable(text: string): string | Problem {
+  return /^file system \/dev(\/[A-Za-z0-9_.+-]+)+$/.test(text)
+    ? text
+    : new Problem("Is not a file system", REPLACEABLE_FORM, "Copy it from berth's message");
+}
+
 export const DISK_FORM = 'a name of /dev/disk/by-id, such as "ata-ST4000NM0033_Z1Z0ABCD"';
 /** What the kernel calls disks and their partitions, in the order of finding them: another one at the next boot. */
 const KERNEL_DISK =

@@ -5,10 +5,11 @@ import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { Log } from "../log/log.ts";
 import { applyChanges } from "./apply.ts";
+import { type ConsentGiven, refusal, type Unconsented, unconsented } from "./consent.ts";
 import type { Journal } from "./journal.ts";
 import { oneLook } from "./one_look.ts";
 import type { Change, Ensure, Ensured, Resource } from "./types.ts";
-import { type Stays, unconsented, undoJournalled, type Undone } from "./undo.ts";
+import { type Stays, undoJournalled, type Undone } from "./undo.ts";
 
 /** Any resource, whatever its state. Method parameters are bivariant, so each kind fits. */
 // deno-lint-ignore no-explicit-any
@@ -22,7 +23,7 @@ export interface EnsureOptions {
   /** null: nothing is kept for undo (the wiring of vnodes, whose undo is unwire). */
   readonly journal: Journal | null;
   /** Consent to destructive changes: a judge, asked only where there are any. @default {none} */
-  readonly consent?: (change: Change) => boolean | Promise<boolean>;
+  readonly consent?: (change: Change) => ConsentGiven | Promise<ConsentGiven>;
   readonly log?: Log;
   /** Told of each change: as soon as it is made (apply), or found (plan). */
   readonly onChange?: (change: Change) => void;
@@ -55,7 +56,7 @@ export function createEnsure(options: EnsureOptions): Ensurer {
   };
   const ensureAll = (resources: readonly AnyResource[]) => ensureResources(options, told, resources);
   const undo = (resources: readonly AnyResource[], stays?: Stays) =>
-    undoJournalled({ ...options, told, mayDo: (change) => mayDo(options, change) }, resources, stays);
+    undoJournalled({ ...options, told, given: (change) => given(options, change) }, resources, stays);
   return {
     async ensure<State, Prior>(resource: Resource<State, Prior>): Promise<Ensured<State>> {
       const [ensured] = await ensureAll([resource]);
@@ -113,7 +114,8 @@ async function ensureResources(
     if (before?.volatile && before.bootId !== boot) diffs[index] = diffs[index]!.map(restored);
   }
   const all = differing.flatMap((index) => diffs[index]!);
-  refuse(await unconsented(all, (change) => mayDo(options, change)), mode);
+  // A plan shows what would be refused; it refuses nothing.
+  if (mode === "apply") refuse(await unconsented(all, (change) => given(options, change)));
 
   if (mode === "apply") {
     await journal?.begin(differing.map((index) => {
@@ -145,20 +147,18 @@ function restored(change: Change): Change {
   return change.verb === "create" || change.verb === "update" ? { ...change, verb: "restore" } : change;
 }
 
-async function mayDo({ consent }: EnsureOptions, change: Change): Promise<boolean> {
-  return change.risk !== "destructive" || (await consent?.(change)) === true;
+async function given({ consent }: EnsureOptions, change: Change): Promise<ConsentGiven> {
+  return change.risk !== "destructive" || (await consent?.(change) ?? false);
 }
 
-function refuse(changes: readonly Change[], mode: "apply" | "plan"): void {
-  const [first] = changes;
-  // A plan shows what would be refused; it refuses nothing.
-  if (first === undefined || mode === "plan") return;
+function refuse(refused: readonly Unconsented[]): void {
+  const [first, ...others] = refused;
+  if (first === undefined) return;
   throw new BerthError({
     code: "refused",
-    object: first.resource,
-    message: `Cannot ${first.verb} it without consent: ${first.why}`,
-    next: `Move away what stands there, or add "${first.resource}" to consent.objects in host.yaml`,
-    issues: changes.slice(1).map((change) => ({ place: change.resource, message: change.why })),
+    object: first.change.resource,
+    ...refusal(first),
+    issues: others.map((one) => ({ place: one.change.resource, ...refusal(one) })),
   });
 }
 

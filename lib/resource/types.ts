@@ -36,6 +36,8 @@ export interface Change {
   /** Never empty: "missing"; "mtu 1500, wanted 1450". */
   readonly why: string;
   readonly risk: Risk;
+  /** The fingerprint of content that is lost: consent must name it, too (lib/resource/consent.ts). */
+  readonly found?: string;
   readonly do: readonly Op[];
   /** Roll-back within this run only. */
   readonly undo: readonly Op[];

@@ -3,6 +3,7 @@
 import { bootId } from "../host/facts.ts";
 import { BerthError, type Issue } from "../log/error.ts";
 import { applyChanges, messageOf } from "./apply.ts";
+import { type ConsentGiven, refusal, unconsented } from "./consent.ts";
 import type { AnyResource, EnsureOptions } from "./ensure.ts";
 import { priorsOf } from "./journal.ts";
 import { oneLook } from "./one_look.ts";
@@ -17,7 +18,7 @@ export interface Undone {
 
 interface UndoContext extends EnsureOptions {
   readonly told: (change: Change) => void;
-  readonly mayDo: (change: Change) => Promise<boolean>;
+  readonly given: (change: Change) => Promise<ConsentGiven>;
 }
 
 /** Whether a thing stays as it is, now that these could not be given back. */
@@ -89,13 +90,12 @@ async function revertOne(
   const { host, journal, mode, signal } = context;
   const changes = resource.revert(prior, await resource.observe(oneLook(host)));
   if (mode === "apply") {
-    const [refused] = await unconsented(changes, context.mayDo);
+    const [refused] = await unconsented(changes, context.given);
     if (refused !== undefined) {
       throw new BerthError({
         code: "refused",
-        object: refused.resource,
-        message: `Cannot ${refused.verb} it without consent: ${refused.why}`,
-        next: `Add "${refused.resource}" to consent.objects in host.yaml`,
+        object: refused.change.resource,
+        ...refusal(refused),
       });
     }
     await applyChanges(host, changes, { signal, onDone: context.told });
@@ -111,13 +111,4 @@ async function revertOne(
   }
   if (mode === "plan") changes.forEach(context.told);
   return changes;
-}
-
-/** The changes that lack consent. */
-export async function unconsented(
-  changes: readonly Change[],
-  mayDo: (change: Change) => Promise<boolean>,
-): Promise<readonly Change[]> {
-  const allowed = await Promise.all(changes.map(mayDo));
-  return changes.filter((_, index) => !allowed[index]);
 }

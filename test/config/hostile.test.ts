@@ -56,6 +56,12 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "host.storage.sizes.vms": (text) => ({ host: { storage: { sizes: { vms: text } } } }),
   "host.storage.sizes.pool": (text) => ({ host: { storage: { sizes: { pool: text } } } }),
   "host.storage.sizes.metadata": (text) => ({ host: { storage: { sizes: { metadata: text } } } }),
+  "host.consent.replace[].object": (text) => ({
+    host: { consent: { replace: [{ object: text, found: FOUND }] } },
+  }),
+  "host.consent.replace[].found": (text) => ({
+    host: { consent: { replace: [{ object: "file system /dev/docker/vms", found: text }] } },
+  }),
   "host.consent.wipe[].disk": (text) => ({ host: { consent: { wipe: [{ disk: text, found: FOUND }] } } }),
   "host.consent.wipe[].found": (text) => ({ host: { consent: { wipe: [{ disk: "disk0", found: text }] } } }),
   "host.controlNet.subnet": (text) => ({ host: { controlNet: { subnet: text } } }),

@@ -28,7 +28,7 @@ const DEFAULTS = {
   },
   kernel: { sysctls: {}, modules: [] },
   watch: { resyncMs: 60_000 },
-  consent: { objects: [], wipe: [] },
+  consent: { objects: [], replace: [], wipe: [] },
 };
 
 const vnodes = (text: string) => parseConfig([{ path: "/etc/berth/vnodes.d/a.yaml", text }]);

@@ -30,7 +30,7 @@ export const CONFIG: Config = {
     },
     kernel: { sysctls: { "net.core.rmem_max": "1048576" }, modules: ["dummy"] },
     watch: { resyncMs: 60_000 },
-    consent: { objects: [], wipe: [] },
+    consent: { objects: [], replace: [], wipe: [] },
   },
   lans: [],
   vnodes: [],

@@ -3,6 +3,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { applyChanges } from "../../lib/resource/apply.ts";
 import { engineGuards } from "../../lib/resource/engine_guard.ts";
+import { parseConfig } from "../../lib/config/parse.ts";
+import { consentTo } from "../../lib/resource/consent.ts";
+import { BerthError } from "../../lib/log/error.ts";
+import type { Change } from "../../lib/resource/types.ts";
 import { type AnyResource, createEnsure } from "../../lib/resource/ensure.ts";
 import { createJournal } from "../../lib/resource/journal.ts";
 import { fileSystem, grownFileSystem } from "../../lib/resource/kinds/file_system.ts";
@@ -137,6 +141,45 @@ test("fileSystem() uses one again by type and label, and makes none over another
     [],
   );
   await ensuring(host, true).ensure(wanted);
+  assert.match(host.machine.files.get(DEVICE)!.text, '"label":"berth-vms"');
+});
+
+test("fileSystem() replaces only what the consent names: what has come since is refused again", async () => {
+  let digest = "x";
+  const host = machine(() => ({ free: true, zero: false, digest }));
+  const plant = (uuid: string) => plantDevice(host.machine, DEVICE, { type: "xfs", label: "theirs", uuid });
+  const attempt = async (yaml: string) => {
+    const { consent } = parseConfig([{ path: "/etc/berth/host.yaml", text: yaml }]).host;
+    const judge = (change: Change) => consentTo(consent, change);
+    return await createEnsure({ host, mode: "apply", journal: createJournal(host), consent: judge })
+      .ensure(wanted).then(({ changes }) => changes, (error) => error as BerthError);
+  };
+  const refused = async (yaml: string): Promise<BerthError> => {
+    const before = host.text(["/var/lib/berth"]);
+    const said = await attempt(yaml);
+    assert.instance(said, BerthError);
+    assert.is(host.text(["/var/lib/berth"]), before, "nothing was changed");
+    return said as BerthError;
+  };
+  plant("first");
+  // The name of the place alone is no consent to whatever may stand there.
+  const said = await refused(`consent: { objects: ["file system ${DEVICE}"] }`);
+  assert.match(said.message, 'xfs labelled "theirs", wanted ext4');
+  const line = /add to host\.yaml: (consent: .*)$/.exec(said.next!)![1]!;
+  assert.match(
+    line,
+    /^consent: \{ replace: \[\{ object: "file system \/dev\/fake\/vms", found: "xfs [0-9a-f]{12}" \}\] \}$/,
+  );
+
+  for (const come of [() => plant("second"), () => (plant("first"), digest = "y")]) {
+    come();
+    const again = await refused(line);
+    assert.match(again.message, "consent is void, something else is there");
+    assert.match(again.message, /found: "(xfs [0-9a-f]{12})"/.exec(line)![1]!);
+    assert.match(again.next!, /change host\.yaml to: consent: \{ replace: /);
+  }
+  digest = "x";
+  assert.equal((await attempt(line) as Change[]).map(({ verb }) => verb), ["replace"]);
   assert.match(host.machine.files.get(DEVICE)!.text, '"label":"berth-vms"');
 });
 

@@ -2,6 +2,7 @@
 // anything else. That it fills its device is a thing of its own, for it can grow only while it is mounted.
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
+import { fingerprintOf } from "../consent.ts";
 import type { Change, Op, Resource } from "../types.ts";
 
 /** What is wanted of it. */
@@ -32,6 +33,8 @@ export interface FileSystemState {
   readonly projectQuota: boolean;
   /** Without a signature, and not known to be blank: on a device that was there before berth. @default {false} */
   readonly data?: boolean;
+  /** The fingerprint of what is there, where a file system would be made over it. */
+  readonly content?: string;
 }
 
 /** A file system of terabytes is made in seconds; what takes long is to discard a slow device. */
@@ -47,13 +50,26 @@ export function fileSystem(wish: FileSystemWish): Resource<FileSystemState> {
     ops: readonly Op[],
     risk: Change["risk"] = "safe",
   ): Change[] => [{ resource: id, verb, why, risk, do: ops, undo: [] }];
+  const isRight = (found: FileSystemState) =>
+    found.type === type && (found.label === label || wish.adopt === true) && !found.ambivalent;
+  /** Consented to only by whoever names what is there: it may be something else by the time the consent is read. */
+  const over = (found: FileSystemState, why: string, ops: readonly Op[]) =>
+    change("replace", why, [...ops, make(wish, true)], "destructive")
+      .map((one) => ({ ...one, found: found.content ?? "" }));
   return {
     id,
     desired: { type, label, uuid: "", ambivalent: false, projectQuota },
     async observe(look) {
       const found = await observeFileSystem(look, device);
-      if (wish.foreign !== true || found === null || found.type !== null || found.ambivalent) return found;
-      return { ...found, data: !await isZero(look, device) };
+      if (found === null || isRight(found)) return found;
+      const isBare = found.type === null && !found.ambivalent;
+      if (isBare && wish.foreign !== true) return found;
+      const bytes = await deviceBytes(look, device);
+      const ends = await look.device(device, bytes);
+      if (isBare && ends?.zero === true) return { ...found, data: false };
+      const whole = [bytes, found.type, found.label, found.uuid, ends?.digest];
+      const content = fingerprintOf(found.type === null ? [] : [found.type], whole);
+      return { ...found, ...isBare ? { data: true } : {}, content };
     },
     diff(found) {
       if (found === null || (found.type === null && !found.ambivalent)) {
@@ -64,16 +80,15 @@ export function fileSystem(wish: FileSystemWish): Resource<FileSystemState> {
           const why =
             `no signature, but not zero, and it was there before berth; wanted ${type}: its content, ` +
             "such as a disk image or a database, would be lost";
-          return change("replace", why, [stillBlank(device), make(wish, true)], "destructive");
+          return over(found, why, [stillBlank(device)]);
         }
         const why = `${found === null ? "no device yet" : "blank"}, wanted ${type}`;
         return change("create", why, [stillBlank(device), make(wish, false)]);
       }
-      const isRight = found.type === type && (found.label === label || wish.adopt === true);
-      if (!isRight || found.ambivalent) {
+      if (!isRight(found)) {
         const wipe: Op = { run: { argv: ["wipefs", "-a", device] } };
         const why = `${described(found)}, wanted ${type} labelled "${label}": its content would be lost`;
-        return change("replace", why, [wipe, make(wish, true)], "destructive");
+        return over(found, why, [wipe]);
       }
       if (!projectQuota || found.projectQuota) return [];
       const tune = ["tune2fs", "-O", "project,quota", "-Q", "prjquota", device];
@@ -137,10 +152,6 @@ export async function observeFileSystem(look: Look, device: string): Promise<Fil
     ambivalent: exit === 8,
     projectQuota: type !== "ext4" || / project\b/.test(await superblock(look, device)),
   };
-}
-
-async function isZero(look: Look, device: string): Promise<boolean> {
-  return (await look.device(device, await deviceBytes(look, device)))?.zero === true;
 }
 
 async function deviceBytes(look: Look, device: string): Promise<number> {
