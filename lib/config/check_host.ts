@@ -108,6 +108,7 @@ export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: stri
       ...(controlNet.device === "none" ? {} : { device: controlNet.device }),
       driver: controlNet.driver,
       gatewayTimeoutMs: controlNet.gatewayTimeout,
+      ...(controlNet.probe == null ? {} : { probe: controlNet.probe.map(({ text }) => text) }),
       nat: controlNet.nat,
       routable: controlNet.routable.map((subnet) => subnet.text),
     },

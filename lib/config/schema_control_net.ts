@@ -1,7 +1,7 @@
 // The shape of controlNet in host.yaml: its subnet, the machine's device it is on, how long a move may take to prove
 // itself. Owns no rules between keys (check_host.ts). Stands beside schema_host.ts, which takes it in.
 import * as v from "valibot";
-import { IPV4_FORM, parseAddress, parseSubnet, SUBNET_FORM } from "./address.ts";
+import { ADDRESS_FORM, IPV4_FORM, parseAddress, parseSubnet, SUBNET_FORM } from "./address.ts";
 import { field, flag, list, map, oneOf, Problem, told } from "./problem.ts";
 import { FORMS, parseDuration, PATTERNS } from "./units.ts";
 import { LINK_PATTERN, parseLinkName } from "./words.ts";
@@ -102,6 +102,18 @@ export const controlNetSchema = map("The control network", {
       pattern: PATTERNS.duration,
     }, parseGatewayTimeout),
     "20s",
+  ),
+  probe: v.pipe(
+    v.nullish(
+      list(
+        "Addresses",
+        field({ description: "Neighbour on the device.", wanted: ADDRESS_FORM }, parseAddress),
+      ),
+    ),
+    v.description(
+      "Who is asked, before and after the device was moved, whether it reaches its network: addresses of " +
+        "neighbours. Needed where no route of the device names a gateway; []: nobody is asked. Default: its gateways.",
+    ),
   ),
   nat: v.optional(flag("What leaves the control network is masqueraded."), true),
   routable: v.pipe(

@@ -32,6 +32,8 @@ export interface HostConfig {
     readonly driver: "bridge" | "macvlan";
     /** Milliseconds the gateway is waited for after the device was moved. @default {20000} */
     readonly gatewayTimeoutMs: number;
+    /** Neighbours asked in the gateways' stead; [] asks nobody. Absent: the device's gateways. */
+    readonly probe?: readonly string[];
     /** Masquerade what leaves the control network. @default {true} */
     readonly nat: boolean;
     /** Destinations that are routable from control addresses and so are not masqueraded. @default {[]} */

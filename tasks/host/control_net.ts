@@ -5,8 +5,10 @@ import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
+import { deviceFacts } from "../../lib/resource/control_device/facts.ts";
 import { managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
 import { managersAside } from "../../lib/resource/control_device/manager_aside.ts";
+import { checkProbe } from "../../lib/resource/control_device/probe.ts";
 import { checkRulesOnDevice } from "../../lib/resource/control_device/rules.ts";
 import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
 import { checkControlSubnet } from "../../lib/resource/control_subnet.ts";
@@ -125,7 +127,7 @@ async function deviceResources(
   facts: HostFacts,
   look: Look,
 ): Promise<readonly AnyResource[]> {
-  const { address, gatewayTimeoutMs } = config.host.controlNet;
+  const { address, gatewayTimeoutMs, probe } = config.host.controlNet;
   const uplinks = await uplinksOf(look, config);
   const { moved } = uplinks;
   const wanted = portOf(config, uplinks);
@@ -134,6 +136,7 @@ async function deviceResources(
     address: aliasOf(config),
     mac: gatewayMac(address),
     timeoutMs: gatewayTimeoutMs,
+    probe,
   };
   if (wanted !== null) return [...standing(config, facts, wanted), controlDevice(wanted.name, options)];
   return [
@@ -161,6 +164,7 @@ async function formerResources(
     address: aliasOf(config),
     mac: gatewayMac(address),
     timeoutMs: gatewayTimeoutMs,
+    // controlNet.probe is about the other one: this one's gateways are asked.
     wanted: "free",
   })];
 }
@@ -203,7 +207,11 @@ async function check(look: Look, config: Config): Promise<void> {
   });
   const uplinks = await uplinksOf(look, config);
   const port = portOf(config, uplinks);
-  if (port !== null && uplinks.moved === null) await checkRulesOnDevice(look, port.name, CONTROL_NETWORK);
+  if (port !== null && uplinks.moved === null) {
+    await checkRulesOnDevice(look, port.name, CONTROL_NETWORK);
+    const found = await deviceFacts(look, port.name);
+    if (found !== null && found.master !== CONTROL_NETWORK) checkProbe(found, config.host.controlNet.probe);
+  }
   // A manager that berth cannot write for is told before anything is touched.
   await managerResources(config, {} as HostFacts, look);
 }

@@ -69,6 +69,7 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "host.controlNet.device": (text) => ({ host: { controlNet: { device: text } } }),
   "host.controlNet.driver": (text) => ({ host: { controlNet: { driver: text } } }),
   "host.controlNet.gatewayTimeout": (text) => ({ host: { controlNet: { gatewayTimeout: text } } }),
+  "host.controlNet.probe[]": (text) => ({ host: { controlNet: { probe: [text] } } }),
   "host.controlNet.routable[]": (text) => ({ host: { controlNet: { routable: [text] } } }),
   [`host.kernel.sysctls.${KEY}`]: (text) => ({ host: { kernel: { sysctls: { [text]: "1" } } } }),
   "host.kernel.sysctls.*": (text) => ({ host: { kernel: { sysctls: { "net.a": text } } } }),

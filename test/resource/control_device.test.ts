@@ -216,6 +216,47 @@ test("controlDevice() has nothing to do where all is on the bridge, and sees wha
   );
 });
 
+test("controlDevice() moves nothing whose loss nobody would tell, and names whom one could ask", async () => {
+  const device = await facts();
+  const direct = device.routes4.filter((line) => !/ via |nexthop/.test(line));
+  const lone: DeviceFacts = { ...device, routes4: direct, routes6: [] };
+  assert.equal(gatewaysOf(lone), []);
+  const parameters = { device: {}, bridge: {} };
+  const change = (found: DeviceFacts, probe?: readonly string[]) =>
+    controlDevice("ens3", { ...OPTIONS, ...probe === undefined ? {} : { probe } })
+      .diff({ device: found, bridge: BRIDGE, parameters });
+  const refusal = (found: DeviceFacts, probe?: readonly string[]) => {
+    try {
+      return change(found, probe).length === 0 ? "nothing" : "moved";
+    } catch (error) {
+      const { code, message, next } = error as BerthError;
+      assert.is(code, "refused");
+      return `${message} | ${next}`;
+    }
+  };
+  assert.match(
+    refusal(lone),
+    /Nobody would tell .*"ens3".* no route of it names a gateway, and it has 198\.51\.100\.2\/24/,
+  );
+  assert.match(refusal(lone), /controlNet, those of its neighbours.*: probe: \["[0-9a-f.:]+"/);
+  assert.match(refusal({ ...lone, neighbours: [] }), "probe: [ADDRESS]");
+  assert.match(
+    refusal(lone, ["203.0.113.9"]),
+    'names "203.0.113.9", which is no neighbour on "ens3": it has 198.51.100.0/24',
+  );
+  assert.is(refusal(lone, ["198.51.100.9", "fe80::1"]), "moved");
+  assert.is(refusal(lone, []), "moved");
+  assert.is(refusal(device), "moved", "its gateways are asked");
+  const dark = { ...lone, addresses: lone.addresses.filter(({ scope }) => scope === "link"), routes4: [] };
+  assert.is(refusal(dark), "moved", "it carries nobody");
+
+  const script = (ops: ReturnType<typeof change>) =>
+    ops[0]!.do.flatMap((op) => "write" in op && op.write.endsWith("/switch") ? [op.text] : []).join();
+  assert.match(script(change(lone, ["198.51.100.9"])), 'gateways="198.51.100.9"');
+  assert.match(script(change(device, ["198.51.100.9"])), 'gateways="198.51.100.9"');
+  assert.match(script(change(device, [])), 'gateways=""');
+});
+
 test("findUplinks() takes the default route's device for auto, and nothing for none", async () => {
   const place = { bridge: "_dockercnet", address: "172.16.0.1" };
   assert.equal(await findUplinks(LOOK, { ...place, device: undefined }), { wanted: null, moved: null });

@@ -9,6 +9,7 @@ import type { Change, Resource } from "../types.ts";
 import { gatewaysOf, subnetOf } from "./batch.ts";
 import { type DeviceFacts, deviceFacts, deviceParameters } from "./facts.ts";
 import { DEVICE_MARK, type Move, moveOps, settleOp } from "./move.ts";
+import { checkProbe } from "./probe.ts";
 import { MOVE_DIRECTORY } from "./switch.ts";
 
 /** What the control device should be. */
@@ -20,6 +21,8 @@ export interface ControlDeviceOptions {
   readonly mac: string;
   /** Milliseconds until everything goes back. */
   readonly timeoutMs: number;
+  /** Neighbours that are asked in the gateways' stead; [] asks nobody. Absent: the gateways. */
+  readonly probe?: readonly string[];
   /** `port`: of the bridge; `free`: given back. @default {"port"} */
   readonly wanted?: "port" | "free";
 }
@@ -80,6 +83,7 @@ export function controlDevice(
       before,
       parameters: {},
       timeoutMs: options.timeoutMs,
+      probe: options.probe,
     })];
   };
   return {
@@ -102,6 +106,7 @@ export function controlDevice(
       const on = found!.bridge;
       const why = difference(device, on, bridge);
       if (why === null) return [];
+      if (!isPort(found)) checkProbe(device, options.probe);
       return [change(why, {
         facts: device,
         device: name,
@@ -115,6 +120,7 @@ export function controlDevice(
         gateways: isPort(found) && on !== null ? gatewaysOf(on) : [],
         parameters: parametersFor(found!, bridge),
         timeoutMs: options.timeoutMs,
+        probe: options.probe,
       })];
     },
     prior: (found) => ({

@@ -27,6 +27,8 @@ export interface Move {
   readonly before: { readonly alias: string; readonly addrgenmode: string };
   /** Gateways beside those of the facts. */
   readonly gateways?: readonly string[];
+  /** Neighbours that are asked in the stead of all gateways. */
+  readonly probe?: readonly string[];
   /** Parameters the bridge is given first, by path below /proc/sys. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
@@ -97,7 +99,7 @@ export function moveOps(move: Move): readonly Op[] {
   const script = switchScript({
     from,
     to,
-    gateways: [...new Set([...gatewaysOf(move.facts), ...(move.gateways ?? [])])],
+    gateways: [...new Set(move.probe ?? [...gatewaysOf(move.facts), ...(move.gateways ?? [])])],
     seconds: Math.ceil(move.timeoutMs / 1000),
     holder: HOST_LOCK,
     whole: isIn && !move.isPort,
