@@ -20,7 +20,7 @@ import { macvlan } from "../../lib/resource/kinds/macvlan.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
 import { BRIDGE_PREFIX, CONTROL_NETWORK, HOST_END_PREFIX, IFB_PREFIX } from "../../lib/vnode/names.ts";
 import type { HostFacts } from "./_facts.ts";
-import { tables } from "./firewall.ts";
+import { checkDriver, tables } from "./firewall.ts";
 import { runStep, type Stage, type Step } from "./_step.ts";
 
 /** Docker's network on the bridge. */
@@ -199,6 +199,7 @@ async function freedResources(config: Config, _facts: HostFacts, look: Look) {
 
 async function check(look: Look, config: Config): Promise<void> {
   const { subnet, address, device } = config.host.controlNet;
+  await checkDriver(look, config);
   await checkControlSubnet(look, {
     subnet,
     address,

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
+import { checkControlDriver } from "../../lib/resource/control_device/driver.ts";
 import { findUplinks, type Uplink } from "../../lib/resource/control_device/uplink.ts";
 import { noDockerLeftovers } from "../../lib/resource/docker_leftovers.ts";
 import type { AnyResource } from "../../lib/resource/ensure.ts";
@@ -71,10 +72,17 @@ export async function bridgeUplink(
   return wanted;
 }
 
+/** What stands of the control network is of the driver that is wanted: else rules for the other one would cut it off. */
+export async function checkDriver(look: Look, { host: { controlNet } }: Config): Promise<void> {
+  const { device, driver } = controlNet;
+  await checkControlDriver(look, CONTROL_NETWORK, device === undefined ? "bridge" : driver);
+}
+
 /** After daemon-json: a running engine with its own rules would make them again. */
 export const firewallStep: Step = {
   name: "firewall",
   needs: ["packages", "daemon-json"],
+  check: checkDriver,
   stages: [
     async (config, facts, look) => firewallResources(config, facts, await bridgeUplink(look, config)),
   ],

@@ -10,6 +10,8 @@ import { firewallResources } from "../../tasks/host/firewall.ts";
 import { kernelParameters, moduleResources } from "../../tasks/host/kernel.ts";
 import { packagesResources } from "../../tasks/host/packages.ts";
 import { runtimeResources } from "../../tasks/host/runtime.ts";
+import { ipCommands } from "../fake/ip.ts";
+import { createFakeHost } from "../fake/host.ts";
 import { CONFIG } from "./_config.ts";
 
 const FACTS: HostFacts = {
@@ -41,6 +43,39 @@ test("a failed step stops those that need it, and no other", async () => {
       error.exit === 8 &&
       error.message === "Failed: daemon-json; not tried: firewall, control-net, autostart",
   );
+});
+
+test("another driver than what stands is refused by the first step that would change anything for it", async () => {
+  const { controlNet } = CONFIG.host;
+  const to = (driver: "bridge" | "macvlan", device?: string) => ({
+    ...CONFIG,
+    host: {
+      ...CONFIG.host,
+      controlNet: { ...controlNet, driver, ...device === undefined ? {} : { device } },
+    },
+  });
+  const step = STEPS.find(({ name }) => name === "firewall")!;
+  const refusal = async (kind: string, config: typeof CONFIG) => {
+    const host = createFakeHost({ commands: [ipCommands] });
+    host.machine.links.set("_dockercnet", {
+      ...{ kind, alias: "berth control network", mtu: 1500, up: true, addresses: [] },
+    });
+    return await step.check!(host, config).then(
+      () => "accepted",
+      ({ code, message }) => `${code}: ${message}`,
+    );
+  };
+  assert.match(
+    await refusal("bridge", to("macvlan", "eth0")),
+    'refused: Link "_dockercnet" is a bridge of berth\'s',
+  );
+  assert.match(
+    await refusal("macvlan", to("bridge", "eth0")),
+    'refused: Link "_dockercnet" is a macvlan of berth\'s',
+  );
+  assert.match(await refusal("macvlan", to("bridge")), "wanted a bridge: it cannot be changed in place");
+  assert.is(await refusal("macvlan", to("macvlan", "eth0")), "accepted");
+  assert.is(await refusal("bridge", to("bridge", "eth0")), "accepted");
 });
 
 test("every need is a step that comes before", () => {
