@@ -61,9 +61,19 @@ export function errorText(error: BerthError, paint: Paint, verbose: boolean): st
   if (error.next !== undefined) lines.push(`  ${paint.green("next")}: ${safe(error.next)}`);
   if (verbose) {
     const stack = error.code === "fault" && error.cause instanceof Error ? error.cause.stack : error.stack;
-    lines.push(paint.dim(safe(stack ?? "")));
+    lines.push(
+      ...details(error).map((text) => paint.dim(`   ran: ${safe(text)}`)),
+      paint.dim(safe(stack ?? "")),
+    );
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** What an error and its causes keep for --verbose. */
+function details(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [];
+  const own = error instanceof BerthError && error.detail !== undefined ? [error.detail] : [];
+  return [...new Set([...own, ...details(error.cause)])];
 }
 
 /** An error for programs: one object, one line. */

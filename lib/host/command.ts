@@ -13,6 +13,8 @@ export const DEFAULT_TIMEOUT_MS = 60_000;
 
 /** Shown length of a command line, in characters; the rest is cut. */
 const SHOWN_ARGV = 300;
+/** Longest script, in characters, that is told as it is when it fails; and it must be of one line. */
+const SHORT_SCRIPT = 80;
 const SHOWN_STDERR_LINES = 4;
 
 /** Debian packages of the programs berth calls. */
@@ -126,6 +128,30 @@ export function shownCommand(command: Command): string {
   return command.netns === undefined ? cut : `${cut} (in ${command.netns})`;
 }
 
+/** How a failed command is named: by its title, else as it was typed, save for the text of a long script. */
+function namedCommand(command: Command): string {
+  if (command.title !== undefined) return `Step "${command.title}"`;
+  const at = scriptAt(command);
+  const argv = at === null ? command.argv : command.argv.with(at, "…");
+  return `Command "${shownCommand({ ...command, argv })}"`;
+}
+
+/** Where a script stands in argv that nobody wants to read in an error: after `sh -c`. */
+function scriptAt({ argv }: Command): number | null {
+  const at =
+    argv.findIndex((word, index) => word === "-c" && /(^|\/)(ba|da)?sh$/.test(argv[index - 1] ?? "")) + 1;
+  const script = argv[at];
+  return at === 0 || script === undefined || (script.length <= SHORT_SCRIPT && !script.includes("\n"))
+    ? null
+    : at;
+}
+
+/** The whole of what was run, where the message does not tell it. */
+function detailOf(command: Command): { readonly detail?: string } {
+  if (command.title === undefined && scriptAt(command) === null) return {};
+  return { detail: command.argv.join(" ") };
+}
+
 /** The error a command with an unwanted exit code ends in; names the line of a batch that failed. */
 export function commandFailed(command: Command, output: Output): BerthError {
   const said = output.stderr.split("\n").map((line) => line.trimEnd()).filter((line) => line !== "");
@@ -137,7 +163,8 @@ export function commandFailed(command: Command, output: Output): BerthError {
   return new BerthError({
     code: "command-failed",
     object: `command ${command.argv[0]}`,
-    message: `Command "${shownCommand(command)}" failed with exit ${output.exit}${where}: ${reason}`,
+    message: `${namedCommand(command)} failed with exit ${output.exit}${where}: ${reason}`,
+    ...detailOf(command),
   });
 }
 
@@ -155,8 +182,9 @@ export function commandTimedOut(command: Command, timeoutMs: number, stderr: str
   return new BerthError({
     code: "command-failed",
     object: `command ${command.argv[0]}`,
-    message: `Command "${shownCommand(command)}" did not end within ${timeoutMs} ms and was killed` +
+    message: `${namedCommand(command)} did not end within ${timeoutMs} ms and was killed` +
       (last === "" ? "" : `; it last said: ${last}`),
+    ...detailOf(command),
   });
 }
 
@@ -165,7 +193,7 @@ export function commandInterrupted(command: Command): BerthError {
   return new BerthError({
     code: "interrupted",
     object: `command ${command.argv[0]}`,
-    message: `Command "${shownCommand(command)}" was stopped half-way`,
+    message: `${namedCommand(command)} was stopped half-way`,
     next: "Run the same berth command again: it continues where this one stopped",
   });
 }

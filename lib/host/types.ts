@@ -5,6 +5,8 @@
 export interface Command {
   /** The program and its arguments; the program is looked up on the fixed PATH. */
   readonly argv: readonly string[];
+  /** What it does, in a few words: told when it fails, in the stead of a script's text. */
+  readonly title?: string;
   /** Text given on standard input; none means /dev/null. */
   readonly input?: string;
   /** A network namespace to run in, as a path such as `/proc/123/ns/net`. */

@@ -53,6 +53,8 @@ export interface ErrorParts {
   readonly next?: string;
   readonly issues?: readonly Issue[];
   readonly cause?: unknown;
+  /** What only --verbose shows: the whole text of a script that failed. */
+  readonly detail?: string;
 }
 
 /** An error meant for an operator. Anything else that is thrown is a fault of berth's own (exit 1). */
@@ -61,6 +63,7 @@ export class BerthError extends Error {
   readonly object: string;
   readonly next: string | undefined;
   readonly issues: readonly Issue[];
+  readonly detail: string | undefined;
 
   constructor(parts: ErrorParts) {
     super(parts.message, parts.cause === undefined ? undefined : { cause: parts.cause });
@@ -69,6 +72,7 @@ export class BerthError extends Error {
     this.object = parts.object;
     this.next = parts.next;
     this.issues = parts.issues ?? [];
+    this.detail = parts.detail;
   }
 
   /** The exit code this error ends the process with. */

@@ -52,22 +52,26 @@ export function underCover(path: string): string {
 
 /** Makes what a mount covers reachable, and writable. */
 export function openCover(path: string): Op {
-  return treeScript("berth-open-cover", OPEN, [UNDER, parentOf(path), underCover(path)]);
+  return treeScript("berth-open-cover", `open what is under ${path}`, OPEN, [
+    UNDER,
+    parentOf(path),
+    underCover(path),
+  ]);
 }
 
 /** Ends that. Does nothing where it is not open. */
 export function closeCover(): Op {
-  return treeScript("berth-close-cover", CLOSE, [UNDER]);
+  return treeScript("berth-close-cover", `close ${UNDER}`, CLOSE, [UNDER]);
 }
 
 /** Makes what is covered immutable where it is empty and its file system can: nobody begins there without the mount. */
 export function sealCover(path: string): Op {
-  return treeScript("berth-seal-cover", SEAL, [underCover(path)]);
+  return treeScript("berth-seal-cover", `make what is under ${path} immutable`, SEAL, [underCover(path)]);
 }
 
 /** Sets aside what a mount covers, beside the mount point. Goes on where an earlier run has stopped. */
 export function asideUnder(path: string, number: string): Op {
-  return treeScript("berth-aside-under", ASIDE_UNDER, [
+  return treeScript("berth-aside-under", `set aside what is under ${path}`, ASIDE_UNDER, [
     underCover(path),
     `${underCover(path)}${ASIDE}${number}`,
   ]);
@@ -75,7 +79,7 @@ export function asideUnder(path: string, number: string): Op {
 
 /** Brings back what was set aside so. Does nothing where it is gone. */
 export function backUnder(path: string, number: string): Op {
-  return treeScript("berth-back-under", BACK_UNDER, [
+  return treeScript("berth-back-under", `bring back what was set aside under ${path}`, BACK_UNDER, [
     underCover(path),
     `${underCover(path)}${ASIDE}${number}`,
   ]);
@@ -83,5 +87,5 @@ export function backUnder(path: string, number: string): Op {
 
 /** Fails where containers still run from a containerd's root. */
 export function unusedTree(path: string): Op {
-  return treeScript("berth-unused", UNUSED, [path], 60_000);
+  return treeScript("berth-unused", `see that no container runs from ${path}`, UNUSED, [path], 60_000);
 }

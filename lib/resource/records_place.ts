@@ -49,8 +49,8 @@ sync -f "$1.incoming"
 [ ! -L "$1" ] || rm "$1"
 mv -T "$1.incoming" "$1"`;
 
-const script = (name: string, text: string, path: string, target: string): Op => ({
-  run: { argv: ["sh", "-c", text, name, path, target] },
+const script = (name: string, title: string, text: string, path: string, target: string): Op => ({
+  run: { argv: ["sh", "-c", text, name, path, target], title },
 });
 
 /** `path` is a link to the directory `target` (0700), which has the records that stood at the path. */
@@ -79,7 +79,7 @@ export function recordsAt(path: string, target: string): Resource<RecordsState> 
         `a directory with ${count} record${count === 1 ? "" : "s"}, wanted a link to "${target}"`,
         count === 0 ? [make, { remove: path }, link] : [
           make,
-          script("berth-move-records", MOVE, path, target),
+          script("berth-move-records", `move the records in ${path} to ${target}`, MOVE, path, target),
           setAside(path, found.number),
           link,
         ],
@@ -91,7 +91,7 @@ export function recordsAt(path: string, target: string): Resource<RecordsState> 
       if (found.kind === "link" && found.link !== target) return []; // others' by now
       if (found.stored.length > 0) {
         return change("update", `a link to "${target}" with ${found.stored.length} records`, [
-          script("berth-bring-back-records", BRING_BACK, path, target),
+          script("berth-bring-back-records", `bring the records back to ${path}`, BRING_BACK, path, target),
           setAside(target, found.storedNumber),
         ]);
       }

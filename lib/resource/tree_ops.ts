@@ -103,24 +103,30 @@ exec 9>/run/berth/lock/trees
 flock 9
 `;
 
-/** A script over trees, with a name for its $0. It waits for any other such script to end. */
-export function treeScript(name: string, text: string, args: readonly string[], timeoutMs = COPY_MS): Op {
-  return { run: { argv: ["sh", "-c", ALONE + text, name, ...args], timeoutMs } };
+/** A script over trees, with a name for its $0 and a title for people. It waits for any other such script to end. */
+export function treeScript(
+  name: string,
+  title: string,
+  text: string,
+  args: readonly string[],
+  timeoutMs = COPY_MS,
+): Op {
+  return { run: { argv: ["sh", "-c", ALONE + text, name, ...args], title, timeoutMs } };
 }
 
 /** Copies the content of one tree into another, which is made where it is missing. */
 export function copyTree(from: string, to: string): Op {
-  return treeScript("berth-copy-tree", COPY, [from, to]);
+  return treeScript("berth-copy-tree", `copy ${from} to ${to}`, COPY, [from, to]);
 }
 
 /** Fails where two trees are not the same. */
 export function verifyTree(from: string, to: string): Op {
-  return treeScript("berth-verify-tree", VERIFY, [from, to]);
+  return treeScript("berth-verify-tree", `compare ${to} with ${from}`, VERIFY, [from, to]);
 }
 
 /** Deletes the content of a tree that bears the mark of an unfinished copy; fails on any other. */
 export function clearTree(path: string): Op {
-  return treeScript("berth-clear-tree", CLEAR, [path]);
+  return treeScript("berth-clear-tree", `clear the unfinished copy ${path}`, CLEAR, [path]);
 }
 
 /** Where a tree goes when it is set aside. `number` is "" or "-2", "-3" …, so that nothing stands there yet. */
@@ -130,28 +136,46 @@ export function asidePath(path: string, number: string): string {
 
 /** Sets a tree aside, by one rename where it is not a mount point. Does nothing where it is gone. */
 export function setAside(path: string, number: string): Op {
-  return treeScript("berth-set-aside", SET_ASIDE, [path, asidePath(path, number), number]);
+  return treeScript("berth-set-aside", `set ${path} aside`, SET_ASIDE, [
+    path,
+    asidePath(path, number),
+    number,
+  ]);
 }
 
 /** Brings back what was set aside. Does nothing where it is gone, or its place is taken. */
 export function takeBack(path: string, number: string): Op {
-  return treeScript("berth-take-back", TAKE_BACK, [path, asidePath(path, number), number]);
+  return treeScript("berth-take-back", `bring back what was set aside of ${path}`, TAKE_BACK, [
+    path,
+    asidePath(path, number),
+    number,
+  ]);
 }
 
 /** In a copied root, the containers' own paths into the root it was copied from become paths into this one. */
 export function rebaseContainers(root: string, from: string): Op {
   const pattern = from.replace(/[.*[\]^$\\#]/g, "\\$&");
-  return treeScript("berth-rebase", REBASE, [root, pattern, root]);
+  return treeScript("berth-rebase", `write the new paths into the containers of ${root}`, REBASE, [
+    root,
+    pattern,
+    root,
+  ]);
 }
 
 /** A symbolic link at a path that has become free. Does nothing where anything stands there. */
 export function leaveLink(path: string, target: string): Op {
-  return treeScript("berth-leave-link", LEAVE_LINK, [path, target]);
+  return treeScript("berth-leave-link", `link ${path} to ${target}`, LEAVE_LINK, [path, target]);
 }
 
 /** Fails, naming it, where something is mounted below a path. */
 export function nothingMountedBelow(path: string): Op {
-  return treeScript("berth-unmounted", UNMOUNTED, [path], 60_000);
+  return treeScript(
+    "berth-unmounted",
+    `see that nothing is mounted below ${path}`,
+    UNMOUNTED,
+    [path],
+    60_000,
+  );
 }
 
 /** Brings what was written to that file system to its disk. */

@@ -90,6 +90,19 @@ test("anything else that is thrown is a fault of berth's own, with its stack onl
   assert.match(errorText(asBerthError(undefined), plain, false), /undefined/);
 });
 
+test("errorText() keeps a script that failed for --verbose, whoever has wrapped its error", () => {
+  const detail = "sh -c set -e\ncp -dR";
+  const cause = new BerthError({ code: "command-failed", object: "command sh", message: "No room", detail });
+  const error = new BerthError({
+    code: "command-failed",
+    object: "root",
+    message: "Cannot move: No room",
+    cause,
+  });
+  assert.not.match(errorText(error, plain, false), "cp -dR");
+  assert.match(errorText(error, plain, true), "   ran: sh -c set -e\n    cp -dR\n");
+});
+
 test("asBerthError() calls what the machine refuses no fault of berth's", () => {
   const refused = (code: string) =>
     asBerthError(

@@ -79,6 +79,20 @@ for (const runner of ["zx", "lean"] as const) {
     assert.is((await host.exec({ argv: ["sh", "-c", "kill -TERM $$"], okExit: [143] })).exit, 143);
   });
 
+  test(`${runner}: exec() tells a script that failed by its title, or without its text, which stands in the detail`, async () => {
+    const script = "set -e\necho 'is full' >&2\nexit 3";
+    const argv = ["sh", "-c", script, "berth-copy", "/a", "/b"];
+    const titled = await errorOf(host.exec({ argv, title: "copy /a to /b" }));
+    assert.is(titled.message, 'Step "copy /a to /b" failed with exit 3: is full');
+    const bare = await errorOf(host.exec({ argv }));
+    assert.is(bare.message, "Command \"sh -c '…' berth-copy /a /b\" failed with exit 3: is full");
+    for (const { detail } of [titled, bare]) assert.match(detail ?? "", script);
+    const late = await errorOf(
+      host.exec({ argv: ["sh", "-c", "sleep 60\n"], title: "wait", timeoutMs: 100 }),
+    );
+    assert.match(late.message, 'Step "wait" did not end within 100 ms and was killed');
+  });
+
   test(`${runner}: exec() throws missing with the Debian package when the program is not there`, async () => {
     const error = await errorOf(host.exec({ argv: ["lvcreate-not-here"] }));
     assert.is(error.code, "missing");

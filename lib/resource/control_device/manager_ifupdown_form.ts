@@ -90,9 +90,10 @@ export function ifupdownHolds(
   const id = `ifupdown form of ${device}`;
   const wanted = Object.fromEntries(files.map(({ path, text }) => [path, text]));
   const modes = new Map(files.map(({ path, mode }) => [path, mode]));
-  const script = (text: string, ...args: string[]): Op => ({
-    run: { argv: ["setsid", "--wait", "sh", "-c", text, "sh", ...args], timeoutMs: 120_000 },
+  const script = (title: string, text: string, ...args: string[]): Op => ({
+    run: { argv: ["setsid", "--wait", "sh", "-c", text, "sh", ...args], title, timeoutMs: 120_000 },
   });
+  const giveBack = script(`have ifupdown give ${device} back`, GIVE_BACK, device, bridge);
   const put = (texts: IfupdownState["files"]): Op[] =>
     Object.entries(texts).flatMap(([path, text]) => {
       const mode = modes.get(path) ?? 0o644;
@@ -121,8 +122,10 @@ export function ifupdownHolds(
       const live = state.noted && state.onDevice.length === 0 && (state.hasClient || !usesDhcp)
         ? []
         : usesDhcp && argvs.length === 0 && !state.hasClient
-        ? [script(AGAIN, bridge)]
-        : (argvs.length === 0 ? [[]] : argvs).map((argv) => script(TAKE, device, bridge, alias, ...argv));
+        ? [script(`have ifupdown take ${bridge} up`, AGAIN, bridge)]
+        : (argvs.length === 0 ? [[]] : argvs).map((argv) =>
+          script(`have ifupdown take ${bridge} for ${device}`, TAKE, device, bridge, alias, ...argv)
+        );
       const backups: Op[] = !isNew ? [] : differing.map((path) => (
         { write: BACKUPS + path, text: withoutForm(state.files[path] ?? ""), mode: 0o600 }
       ));
@@ -132,7 +135,7 @@ export function ifupdownHolds(
         why: parts.join("; "),
         risk: "disruptive",
         do: [...backups, ...put(pick(wanted, differing)), ...live],
-        undo: [...put(pick(state.files, differing)), ...(isNew ? [script(GIVE_BACK, device, bridge)] : [])],
+        undo: [...put(pick(state.files, differing)), ...(isNew ? [giveBack] : [])],
       }];
     },
     prior: (state) => state,
@@ -147,8 +150,8 @@ export function ifupdownHolds(
         verb: "update",
         why: "written by berth",
         risk: "disruptive",
-        do: [...put(pick(back, ours)), script(GIVE_BACK, device, bridge)],
-        undo: [...put(pick(state.files, ours)), script(AGAIN, bridge)],
+        do: [...put(pick(back, ours)), giveBack],
+        undo: [...put(pick(state.files, ours)), script(`have ifupdown take ${bridge} up`, AGAIN, bridge)],
       }];
     },
   };

@@ -56,6 +56,7 @@ export function networkdHolds(
   const tell = (link: string, by: string): Op => ({
     run: {
       argv: ["setsid", "--wait", "sh", "-c", TELL, "sh", link, by, String(CONFIGURED_S)],
+      title: `have networkd reload and configure ${link}`,
       timeoutMs: (CONFIGURED_S + 30) * 1000,
     },
   });

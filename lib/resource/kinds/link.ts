@@ -74,7 +74,12 @@ export function bridge(name: string, options: BridgeOptions): Resource<BridgeSta
     }`;
   const remove: Op = { run: ipBatch([`link del dev ${name}`], { okExit: [0, 1] }) };
   const bare: readonly Op[] = options.bearing === true
-    ? [{ run: { argv: ["sh", "-c", BARE, "berth-bare", name] } }]
+    ? [{
+      run: {
+        argv: ["sh", "-c", BARE, "berth-bare", name],
+        title: `see that bridge ${name} bears no address`,
+      },
+    }]
     : [];
   const create: Op = {
     run: ipBatch([
