@@ -43,19 +43,25 @@ export function asBerthError(thrown: unknown): BerthError {
 export function errorText(error: BerthError, paint: Paint, verbose: boolean): string {
   const safe = (text: string) => harmless(text).replaceAll("\n", "\n    ");
   const lines = [`${paint.red("error")}: ${paint.bold(safe(error.object))}: ${safe(error.message)}`];
+  const isOnly = error.issues.length === 1;
   for (const issue of error.issues) {
     const where = safe([issue.place, issue.path].filter((part) => part !== undefined).join(" "));
-    // A single issue whose message is the error's own adds only what was found and wanted.
-    if (issue.message !== error.message) {
+    // A single issue whose message is told already adds only what was found and wanted.
+    if (issue.message !== error.message && !(isOnly && error.message.includes(issue.message))) {
       lines.push(`  ${where === "" ? "" : `${paint.cyan(where)}: `}${safe(issue.message)}`);
     }
     if (issue.found !== undefined) lines.push(`     found: ${safe(issue.found)}`);
     if (issue.wanted !== undefined) lines.push(`    wanted: ${safe(issue.wanted)}`);
-    if (issue.next !== undefined) lines.push(`      next: ${safe(issue.next)}`);
+    if (issue.next !== undefined && !(isOnly && issue.next === error.next)) {
+      lines.push(`      next: ${safe(issue.next)}`);
+    }
   }
+  // Whoever wraps an error repeats its message, as its own or as an issue: once is enough.
+  const told = [error.message, ...error.issues.map(({ message }) => message)];
   for (let cause = error.cause; cause !== undefined && cause !== null;) {
     const message = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
-    if (message !== "" && !error.message.includes(message)) lines.push(`  cause: ${safe(message)}`);
+    if (!told.some((one) => one.includes(message))) lines.push(`  cause: ${safe(message)}`);
+    told.push(message);
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   if (error.next !== undefined) lines.push(`  ${paint.green("next")}: ${safe(error.next)}`);
@@ -79,8 +85,9 @@ function details(error: unknown): readonly string[] {
 /** An error for programs: one object, one line. */
 export function errorJson(error: BerthError): string {
   const { code, object, message, next, issues } = error;
-  const told = error.cause instanceof Error && !message.includes(error.cause.message);
-  const cause = told ? { cause: (error.cause as Error).message } : {};
+  const why = error.cause instanceof Error ? error.cause.message : "";
+  const isTold = [message, ...issues.map((issue) => issue.message)].some((one) => one.includes(why));
+  const cause = isTold ? {} : { cause: why };
   return `${
     JSON.stringify({ ok: false, error: { code, object, message, next: next ?? null, issues, ...cause } })
   }\n`;

@@ -116,13 +116,21 @@ export function throwFailures({ steps, errors }: Outcomes): void {
   if (first === undefined) return;
   const skipped = steps.filter(({ result }) => result === "skipped").map(({ step }) => step);
   if (errors.length === 1 && skipped.length === 0) throw first.error;
-  const issues = errors.flatMap(({ step, error }): Issue[] => [
+  // What stops several steps alike (a subnet that two of them check, say) is told once, with all their names.
+  const alike = new Map<string, { readonly error: unknown; readonly steps: string[] }>();
+  for (const { step, error } of errors) {
+    const text = error instanceof Error ? error.message : String(error);
+    const one = alike.get(text) ?? { error, steps: [] };
+    one.steps.push(step);
+    alike.set(text, one);
+  }
+  const issues = [...alike].flatMap(([message, { error, steps }]): Issue[] => [
     {
-      place: `host ${step}`,
-      message: error instanceof Error ? error.message : String(error),
+      place: `host ${steps.join(", ")}`,
+      message,
       ...(error instanceof BerthError && error.next !== undefined ? { next: error.next } : {}),
     },
-    ...(error instanceof BerthError ? error.issues : []),
+    ...(error instanceof BerthError ? error.issues.filter((issue) => issue.message !== message) : []),
   ]);
   const tail = skipped.length === 0 ? "" : `; not tried: ${skipped.join(", ")}`;
   throw new BerthError({

@@ -1,6 +1,8 @@
 // The list of host tasks: what a failure stops, and what each says it wants. No machine is touched.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { errorJson, errorText } from "../../lib/cli/report.ts";
+import { painter } from "../../lib/cli/terminal.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import { eachStep, STEPS, throwFailures } from "../../tasks/host/_all.ts";
 import type { HostFacts } from "../../tasks/host/_facts.ts";
@@ -43,6 +45,35 @@ test("a failed step stops those that need it, and no other", async () => {
       error.exit === 8 &&
       error.message === "Failed: daemon-json; not tried: firewall, control-net, autostart",
   );
+});
+
+test("a cause is told once, however many steps it stops and whoever wraps it", async () => {
+  const why = 'Subnet "172.16.0.0/12" overlaps eth0';
+  const cause = new BerthError({ code: "refused", object: "subnet", message: why });
+  const wrapped = () =>
+    new BerthError({
+      code: "refused",
+      object: "bridge",
+      message: `Cannot create it: ${why}`,
+      next: "Take another",
+      cause,
+    });
+  for (const failing of [["storage"], ["firewall", "control-net"]]) {
+    const outcomes = await eachStep(
+      STEPS,
+      (step) => failing.includes(step.name) ? Promise.reject(wrapped()) : Promise.resolve([]),
+    );
+    try {
+      throwFailures(outcomes);
+      assert.unreachable();
+    } catch (error) {
+      const text = errorText(error as BerthError, painter({ isTTY: false }), false);
+      assert.is(text.split(why).length - 1, 1, text);
+      assert.is(text.split("Take another").length - 1, 1, text);
+      assert.match(text, `host ${failing.join(", ")}: Cannot create it`);
+      assert.not.match(errorJson(error as BerthError), '"cause"');
+    }
+  }
 });
 
 test("another driver than what stands is refused by the first step that would change anything for it", async () => {
