@@ -1,6 +1,7 @@
 // `berth host rc`: berth's own place in the machine's boot: units for systemd, or init scripts. Works alone, without an
 // engine, and in an image's chroot: an image needs nothing but the executable and this.
 import * as v from "valibot";
+import { usageError } from "../../lib/cli/parse.ts";
 import { task, type TaskContext } from "../../lib/cli/task.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
@@ -86,8 +87,14 @@ Examples:
     ),
   }),
   async run(context) {
-    const facts = await hostFacts(context.host);
     const { image, remove } = context.options;
+    if (image && remove) {
+      throw usageError("berth host rc", [{
+        message: 'Options "--image" and "--remove" do not go together',
+        next: "Give --image to install in an image's chroot, or --remove to take away what is installed",
+      }]);
+    }
+    const facts = await hostFacts(context.host);
     if (remove) return await removeRc(context, facts.init);
     if (!image) {
       await runStep(context, rcStep);

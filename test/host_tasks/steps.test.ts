@@ -11,6 +11,7 @@ import { engineOptions } from "../../tasks/host/daemon_json.ts";
 import { firewallResources } from "../../tasks/host/firewall.ts";
 import { kernelParameters, moduleResources } from "../../tasks/host/kernel.ts";
 import { packagesResources } from "../../tasks/host/packages.ts";
+import hostRc from "../../tasks/host/rc.ts";
 import { runtimeResources } from "../../tasks/host/runtime.ts";
 import { ipCommands } from "../fake/ip.ts";
 import { createFakeHost } from "../fake/host.ts";
@@ -107,6 +108,13 @@ test("another driver than what stands is refused by the first step that would ch
   assert.match(await refusal("macvlan", to("bridge")), "wanted a bridge: it cannot be changed in place");
   assert.is(await refusal("macvlan", to("macvlan", "eth0")), "accepted");
   assert.is(await refusal("bridge", to("bridge", "eth0")), "accepted");
+});
+
+test("host rc takes either --image or --remove, and looks at nothing before", async () => {
+  const context = { options: { image: true, remove: true } } as unknown as Parameters<typeof hostRc.run>[0];
+  const error = await Promise.resolve(hostRc.run(context)).then(() => null, (thrown) => thrown as BerthError);
+  assert.is(error?.code, "usage");
+  assert.match(error?.message ?? "", '"--image" and "--remove" do not go together');
 });
 
 test("every need is a step that comes before", () => {
