@@ -37,6 +37,11 @@ const CASES: Readonly<Record<string, () => Promise<string>>> = {
     machine.lvm.engine = "26.1.5+dfsg1";
     return told(machine, "storage: { layout: devicemapper }");
   },
+  "layout devicemapper on an engine that does not tell its version": () => {
+    const machine = ground([disk("b", 500)]);
+    machine.lvm.engine = "library-import";
+    return told(machine, "storage: { layout: devicemapper }");
+  },
   "layout plain beside a blank disk": () => told(ground([disk("b")]), "storage: { layout: plain }"),
   "no disk at all": () => told(ground([])),
   "no disk at all, overlay asked for": () => told(ground([]), OVERLAY),

@@ -33,7 +33,8 @@ const NO_DEVICEMAPPER = 25;
 export function chooseStorage(host: HostConfig, facts: StorageFacts): StorageChoice {
   const { layout: asked } = host.storage;
   const { record } = facts;
-  if (asked === "devicemapper" && facts.engine !== null && facts.engine >= NO_DEVICEMAPPER) {
+  // NaN is below nothing: an engine that does not tell what it is may have no driver either.
+  if (asked === "devicemapper" && facts.engine !== null && !(facts.engine < NO_DEVICEMAPPER)) {
     throw noDriver(facts.engine);
   }
   if (record !== null && record.layout !== "plain") {
@@ -222,8 +223,10 @@ function noDriver(engine: number): BerthError {
   return new BerthError({
     code: "refused",
     object: "storage.layout",
-    message:
-      `Layout devicemapper needs an engine before ${NO_DEVICEMAPPER}: its driver was taken out, and this one is ${engine}`,
+    message: `Layout devicemapper needs an engine before ${NO_DEVICEMAPPER}: its driver was taken out, and ` +
+      (Number.isNaN(engine)
+        ? 'which one this is cannot be told from "dockerd --version"'
+        : `this one is ${engine}`),
     next: 'Write "layout: thin": the engine\'s root on a thin volume',
   });
 }

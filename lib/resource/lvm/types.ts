@@ -144,7 +144,7 @@ export interface StorageFacts {
   readonly thinTools: boolean;
   /** The file systems whose mkfs is there. */
   readonly fileSystems: readonly ("ext4" | "xfs")[];
-  /** The engine's major version; null: none is installed. */
+  /** The engine's major version; NaN: it does not tell; null: none is installed. */
   readonly engine: number | null;
   readonly disks: readonly DiskFacts[];
   readonly physical: readonly PhysicalFacts[];
