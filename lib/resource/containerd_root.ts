@@ -20,7 +20,7 @@ import {
   underCover,
   unusedTree,
 } from "./cover_ops.ts";
-import { type EnginePause, enginePause } from "./engine_pause.ts";
+import { carefulPause, type EnginePause, enginePause } from "./engine_pause.ts";
 import { refuseBusy, refuseCopy, refuseMove } from "./containerd_refusal.ts";
 import { sizeText } from "./size_text.ts";
 import {
@@ -191,7 +191,14 @@ function finish(parts: Parts, number: string): readonly Op[] {
   ];
 }
 
-function move(parts: Parts, { write, former }: LineOps, before: readonly Op[] = []): readonly Change[] {
+/** For an engine that may not come back with its daemon.json: what that is judged by, and a roll-back that is. */
+function careful(parts: Parts): { readonly parts: Parts; readonly judged: readonly Change[] } {
+  const { pause, before, back } = carefulPause(parts.id, parts.found.engine, parts.pause, []);
+  return { parts: { ...parts, pause: { ...pause, halt: [...pause.halt, ...back] } }, judged: before };
+}
+
+function move(given: Parts, { write, former }: LineOps, before: readonly Op[] = []): readonly Change[] {
+  const { parts, judged } = careful(given);
   const { to, found, pause } = parts;
   const { number } = found.home;
   refuseMove(parts.id, found, HOME, to);
@@ -199,21 +206,24 @@ function move(parts: Parts, { write, former }: LineOps, before: readonly Op[] = 
   const why = `at "${HOME}", wanted "${to}": moves ${size}of images, sets the former content aside as "` +
     `${asidePath(HOME, number)}"${pause.why}`;
   const mark = markOp(to, parts, HOME, number);
-  return [change(parts, "update", why, pause.risk, [
-    ...pause.stop,
-    unusedTree(HOME),
-    stateOp(found.id),
-    ...before,
-    mark,
-    clearTree(to),
-    copyTree(HOME, to),
-    verifyTree(HOME, to),
-    syncTree(to),
-    ...write,
-    ...mountOps(),
-    ...finish(parts, number),
-    ...pause.start,
-  ], rollBack(parts, former, number))];
+  return [
+    ...judged,
+    change(parts, "update", why, pause.risk, [
+      ...pause.stop,
+      unusedTree(HOME),
+      stateOp(found.id),
+      ...before,
+      mark,
+      clearTree(to),
+      copyTree(HOME, to),
+      verifyTree(HOME, to),
+      syncTree(to),
+      ...write,
+      ...mountOps(),
+      ...finish(parts, number),
+      ...pause.start,
+    ], rollBack(parts, former, number)),
+  ];
 }
 
 /** Under the mount first, so that nobody sees half of it; the mark first of all, for the copy is none to be used. */
@@ -231,7 +241,8 @@ function rollBack(parts: Parts, former: readonly Op[], number: string): readonly
 }
 
 /** Content stands at the place, or nothing does anywhere: no copy. */
-function adopt(parts: Parts, { write, former }: LineOps, before: readonly Op[]): readonly Change[] {
+function adopt(given: Parts, { write, former }: LineOps, before: readonly Op[]): readonly Change[] {
+  const { parts, judged } = careful(given);
   const { to, found, pause } = parts;
   const { home, place, images } = found;
   const isBoth = home.filled && images > 0 && found.placeImages > 0;
@@ -247,25 +258,28 @@ function adopt(parts: Parts, { write, former }: LineOps, before: readonly Op[]):
   const tail = aside ? `; sets what is in "${HOME}" aside as "${asidePath(HOME, home.number)}"` : "";
   const verb = !place.filled ? "create" : write.length === 0 ? "update" : "adopt";
   const marked = aside || found.isSwitched;
-  return [change(parts, verb, why + tail + pause.why, isBoth ? "destructive" : pause.risk, [
-    ...pause.stop,
-    unusedTree(HOME),
-    stateOp(found.id),
-    { directory: to, mode: 0o711 },
-    // Whoever comes after a crash must know what is under the mount, and that the place is the one to be used.
-    ...(marked ? [markOp(to, parts, HOME, home.number, true)] : []),
-    ...before,
-    ...write,
-    ...mountOps(),
-    ...(marked ? finish(parts, home.number) : [openCover(HOME), sealCover(HOME), closeCover()]),
-    ...pause.start,
-  ], [
-    ...pause.halt,
-    ...former,
-    ...(aside ? [openCover(HOME), backUnder(HOME, home.number), closeCover()] : []),
-    { run: { argv: ["umount", HOME], okExit: [0, 1, 32] } },
-    ...pause.start,
-  ])];
+  return [
+    ...judged,
+    change(parts, verb, why + tail + pause.why, isBoth ? "destructive" : pause.risk, [
+      ...pause.stop,
+      unusedTree(HOME),
+      stateOp(found.id),
+      { directory: to, mode: 0o711 },
+      // Whoever comes after a crash must know what is under the mount, and that the place is the one to be used.
+      ...(marked ? [markOp(to, parts, HOME, home.number, true)] : []),
+      ...before,
+      ...write,
+      ...mountOps(),
+      ...(marked ? finish(parts, home.number) : [openCover(HOME), sealCover(HOME), closeCover()]),
+      ...pause.start,
+    ], [
+      ...pause.halt,
+      ...former,
+      ...(aside ? [openCover(HOME), backUnder(HOME, home.number), closeCover()] : []),
+      { run: { argv: ["umount", HOME], okExit: [0, 1, 32] } },
+      ...pause.start,
+    ]),
+  ];
 }
 
 /** Its line is missing, or a crash has left something to do after the switch. */
@@ -297,57 +311,64 @@ function startAgain({ found, pause }: Parts): readonly Op[] {
 
 /** To the directory under the mount, while everybody still sees the mount. */
 function goBack(
-  parts: Parts,
+  given: Parts,
   prior: ContainerdRootPrior,
   { write: without, former }: LineOps,
   before: readonly Op[],
 ): readonly Change[] {
+  const { parts, judged } = careful(given);
   const { to, found, pause } = parts;
   const { place } = found;
   const stop = [...pause.stop, unusedTree(HOME), ...before];
   const unmount: Op = { run: { argv: ["umount", HOME], timeoutMs: 300_000 } };
   if (!place.filled) {
-    return [change(parts, "delete", "mounted by berth; nothing to move", pause.risk, [
-      ...stop,
-      openCover(HOME), // no longer immutable
-      closeCover(),
-      ...without,
-      unmount,
-      ...(prior.existed ? [] : bareHome()),
-      { remove: `${to}/${COPY_MARK}` },
-      ...(place.isMount ? [] : [{ remove: to }]),
-      ...pause.start,
-    ])];
+    return [
+      ...judged,
+      change(parts, "delete", "mounted by berth; nothing to move", pause.risk, [
+        ...stop,
+        openCover(HOME), // no longer immutable
+        closeCover(),
+        ...without,
+        unmount,
+        ...(prior.existed ? [] : bareHome()),
+        { remove: `${to}/${COPY_MARK}` },
+        ...(place.isMount ? [] : [{ remove: to }]),
+        ...pause.start,
+      ]),
+    ];
   }
   refuseMove(parts.id, found, to, HOME);
   const under = underCover(HOME);
   const size = found.room === null ? "" : `${sizeText(found.room.used)} `;
   const why = `at "${to}": moves ${size}of images back to "${HOME}", sets "${to}" aside${pause.why}`;
-  return [change(parts, "update", why, pause.risk, [
-    ...stop,
-    // What an interrupted switch has left of the former content is that of an earlier day: aside.
-    ...(place.mark === null ? [] : finish(parts, place.mark.number)),
-    openCover(HOME),
-    asideUnder(HOME, place.mark === null ? found.home.number : `${place.mark.number}-under`),
-    markOp(under, parts, to, place.number),
-    clearTree(under),
-    copyTree(to, under),
-    verifyTree(to, under),
-    syncTree(under),
-    closeCover(),
-    ...without,
-    unmount,
-    setAside(to, place.number),
-    { remove: `${HOME}/${COPY_MARK}` },
-    ...pause.start,
-  ], [
-    ...pause.halt,
-    closeCover(),
-    takeBack(to, place.number),
-    ...former,
-    { run: { argv: ["sh", "-c", 'mountpoint -q "$1" || mount "$1"', "berth-mount-again", HOME] } },
-    ...pause.start,
-  ])];
+  return [
+    ...judged,
+    change(parts, "update", why, pause.risk, [
+      ...stop,
+      // What an interrupted switch has left of the former content is that of an earlier day: aside.
+      ...(place.mark === null ? [] : finish(parts, place.mark.number)),
+      openCover(HOME),
+      asideUnder(HOME, place.mark === null ? found.home.number : `${place.mark.number}-under`),
+      markOp(under, parts, to, place.number),
+      clearTree(under),
+      copyTree(to, under),
+      verifyTree(to, under),
+      syncTree(under),
+      closeCover(),
+      ...without,
+      unmount,
+      setAside(to, place.number),
+      { remove: `${HOME}/${COPY_MARK}` },
+      ...pause.start,
+    ], [
+      ...pause.halt,
+      closeCover(),
+      takeBack(to, place.number),
+      ...former,
+      { run: { argv: ["sh", "-c", 'mountpoint -q "$1" || mount "$1"', "berth-mount-again", HOME] } },
+      ...pause.start,
+    ]),
+  ];
 }
 
 /** A way back whose line in fstab is gone: the copy at home was whole before that. */

@@ -4,7 +4,16 @@
 import { docker0Back, docker0Differs, docker0Former, type Docker0Prior } from "./docker0.ts";
 import { failedOps, FORGET_TRIAL, ranOps, refuseFailed, standingTrial, trialOps } from "./engine_backup.ts";
 import { refuseClashes } from "./engine_flags.ts";
-import { formerOf, keepStanding, knownText, refuseUntried, tellingOps, untriedWhy } from "./engine_former.ts";
+import {
+  FORGET_CANDIDATE,
+  formerOf,
+  keepStanding,
+  knownText,
+  refuseUntried,
+  tellingOps,
+  untriedWhy,
+  validateOps,
+} from "./engine_former.ts";
 import {
   DAEMON_JSON,
   EMPTY,
@@ -23,7 +32,6 @@ import type { Change, Op, Resource } from "./types.ts";
 
 export { DAEMON_JSON, type EngineState } from "./engine_look.ts";
 
-const CANDIDATE = "/run/berth/daemon.json.candidate";
 const FORGET_LOADED: Op = { remove: LOADED_PATH };
 
 /** What the journal keeps. */
@@ -144,12 +152,9 @@ function fileChanges(state: EngineState, changes: readonly Change[], untried: bo
   before.push(...keepStanding(state));
   if (untried) before.push(...trialOps(state.kept, knownText(state) ?? state.text, text));
   if (state.validates && text !== null) {
-    before.push({ directory: "/run/berth", mode: 0o700 });
-    before.push({ write: CANDIDATE, text, mode: 0o600 });
-    before.push({ run: { argv: [state.program ?? "dockerd", "--validate", "--config-file", CANDIDATE] } });
-    before.push({ remove: CANDIDATE });
+    before.push(...validateOps(state, text));
   }
-  return [{ ...first, do: [...before, ...first.do], undo: [{ remove: CANDIDATE }, ...first.undo] }, ...rest];
+  return [{ ...first, do: [...before, ...first.do], undo: [FORGET_CANDIDATE, ...first.undo] }, ...rest];
 }
 
 /** The text that changes will leave in the file, or null where they write none (no change, or removed). */

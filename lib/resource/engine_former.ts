@@ -54,6 +54,63 @@ export function tellingOps(state: EngineState, ops: readonly Op[]): readonly Op[
   );
 }
 
+/** A text on its way to being validated. */
+const CANDIDATE = "/run/berth/daemon.json.candidate";
+export const FORGET_CANDIDATE: Op = { remove: CANDIDATE };
+
+/** The engine's own judgement of a text. */
+export function validateOps({ program }: EngineState, text: string): readonly Op[] {
+  return [
+    { directory: "/run/berth", mode: 0o700 },
+    { write: CANDIDATE, text, mode: 0o600 },
+    { run: { argv: [program ?? "dockerd", "--validate", "--config-file", CANDIDATE] } },
+    FORGET_CANDIDATE,
+  ];
+}
+
+/** What is done about an untried text by whoever stops a healthy engine for a while, and starts it again. */
+export interface UntriedCare {
+  /** Before anything is stopped, as a change of its own: it fails where the engine would not start with the text. */
+  readonly judge: readonly Op[];
+  /** Keeps the text that stands. */
+  readonly keep: readonly Op[];
+  /** In a roll-back, instead of what would put the untried text back; [] where that stands well. */
+  readonly back: readonly Op[];
+  /** A start whose error has the exact next step. */
+  readonly telling: (ops: readonly Op[]) => readonly Op[];
+}
+
+/**
+ * Cares for an engine that runs. `text`: what it is to be started with again.
+ *
+ * @throws {BerthError} code `refused` where nobody can judge the text and nothing is known to go back to.
+ */
+export function untriedCare(state: EngineState, text: string | null): UntriedCare {
+  if (!isUntried(state)) return { judge: [], keep: [], back: [], telling: (ops) => ops };
+  refuseUntried(state, state.validates);
+  const known = knownText(state);
+  const downNext =
+    `Where the engine is down, put "${DAEMON_JSON}" right: it was changed by hand after the engine's ` +
+    `start, and is kept as "${backupPath(1)}"; start the engine, then run this again`;
+  return {
+    judge: state.validates && text !== null ? validateOps(state, text) : [],
+    keep: keepOps(state.kept, state.text),
+    back: known === null ? [] : [{ write: DAEMON_JSON, text: known, mode: state.file?.file?.mode ?? 0o644 }],
+    telling: (ops) =>
+      known !== null
+        ? tellingOps(state, ops)
+        : ops.map((op) => "daemon" in op ? { daemon: { ...op.daemon, next: downNext } } : op),
+  };
+}
+
+/** The text that ops leave in daemon.json: that of the last one that writes it, else the one that stands. */
+export function textAfter(state: EngineState, ops: readonly Op[]): string | null {
+  const last = ops.findLast((op) =>
+    ("write" in op && op.write === DAEMON_JSON) || ("remove" in op && op.remove === DAEMON_JSON)
+  );
+  return last === undefined ? state.text : "write" in last ? last.text : null;
+}
+
 /** What a plan tells of it. */
 export function untriedWhy(state: EngineState): readonly string[] {
   return knownText(state) === null

@@ -108,14 +108,15 @@ export async function observeEngine(
     ? (await look.readText(`/proc/${pid}/cmdline`) ?? "").split("\0").slice(1).join(" ").trim()
     : "";
   const isRight = file.diff(seen).length === 0;
+  const edited = isUp && await isNewer(look, DAEMON_JSON, PID_FILE);
   return {
     file: seen,
     text,
-    edited: isUp && await isNewer(look, DAEMON_JSON, PID_FILE),
+    edited,
     instance,
     loaded,
     program,
-    validates: !isRight && program !== null && await canValidate(look, program),
+    validates: (!isRight || edited) && program !== null && await canValidate(look, program),
     init,
     stale: instance === null ? await stalePidFiles(look) : [],
     flags: isUp ? commandLine : await defaultOptions(look),

@@ -1,9 +1,10 @@
 // The engine out of the way while its data moves: containers, engine and what else holds the data are stopped, and
 // started again afterwards; a note tells the next run what a crash has left stopped. Pure: ops as data. Who moves what
 // is the business of engine_root.ts and containerd_root.ts.
-import { type EngineState, LOADED_PATH, PROGRAMS, STOPPED_PATH } from "./engine_look.ts";
+import { FORGET_CANDIDATE, textAfter, untriedCare } from "./engine_former.ts";
+import { DAEMON_JSON, type EngineState, LOADED_PATH, PROGRAMS, STOPPED_PATH } from "./engine_look.ts";
 import { serviceOps } from "./engine_service.ts";
-import type { Op, Risk } from "./types.ts";
+import type { Change, Op, Risk } from "./types.ts";
 
 /** Ops around a move. */
 export interface EnginePause {
@@ -16,6 +17,32 @@ export interface EnginePause {
   readonly start: readonly Op[];
   /** The containers alone, where the engine runs. */
   readonly again: readonly Op[];
+}
+
+/**
+ * A pause around changes, for an engine whose daemon.json somebody may have changed after its start: with that it might
+ * never come back. The changes come after the engine's own judgement of it; a roll-back puts back what is known to do.
+ *
+ * @param ops what is done to daemon.json meanwhile.
+ * @throws {BerthError} code `refused` where nobody can judge it and nothing is known to go back to.
+ */
+export function carefulPause(
+  id: string,
+  engine: EngineState,
+  pause: EnginePause,
+  ops: readonly Op[],
+): { readonly pause: EnginePause; readonly before: readonly Change[]; readonly back: readonly Op[] } {
+  if (engine.instance === null || pause.stop.length === 0) return { pause, before: [], back: [] };
+  const { judge, keep, back, telling } = untriedCare(engine, textAfter(engine, ops));
+  const why = `"${DAEMON_JSON}" was changed after the engine's start: has it judge that before it is stopped`;
+  return {
+    pause: { ...pause, stop: [...keep, ...pause.stop], start: telling(pause.start) },
+    // A change of its own: where it fails the engine has not been stopped, and must not be by a roll-back.
+    before: judge.length === 0
+      ? []
+      : [{ resource: id, verb: "update", why, risk: "safe", do: judge, undo: [FORGET_CANDIDATE] }],
+    back,
+  };
 }
 
 /** What is stopped after the engine, and started before it. */

@@ -3,7 +3,7 @@
 // Whichever step a crash comes after, daemon.json names one whole root: the old one until that rename, then the new.
 // What is found is engine_root_look.ts', what a tree is copied with tree_ops.ts'.
 import { BerthError } from "../log/error.ts";
-import { type EnginePause, enginePause } from "./engine_pause.ts";
+import { carefulPause, type EnginePause, enginePause } from "./engine_pause.ts";
 import {
   DEFAULT_ROOT,
   type EngineRootState,
@@ -120,8 +120,8 @@ interface Wish {
 /** Nothing to copy: the engine has never run, or not yet. */
 function onlyFile({ id, found, from, to, ops, former, back }: Wish): readonly Change[] {
   if (ops.length === 0) return [];
-  const service = around(found);
-  return [{
+  const { pause: service, before, back: known } = carefulPause(id, found.engine, around(found), ops);
+  return [...before, {
     resource: id,
     verb: "update",
     why: (found.current === to.path
@@ -136,13 +136,13 @@ function onlyFile({ id, found, from, to, ops, former, back }: Wish): readonly Ch
       ...(back === undefined && from.path !== to.path ? [leaveLink(from.path, to.path)] : []),
       ...service.start,
     ],
-    undo: [...service.halt, ...former, ...service.start],
+    undo: [...service.halt, ...known.length > 0 ? known : former, ...service.start],
   }];
 }
 
 function move({ id, found, from, to, ops, former, back }: Wish): readonly Change[] {
   refuseMove(id, found, from, to);
-  const service = around(found);
+  const { pause: service, before: judged, back: known } = carefulPause(id, found.engine, around(found), ops);
   const { number } = from;
   const mark: Op = {
     write: `${to.path}/${COPY_MARK}`,
@@ -152,7 +152,7 @@ function move({ id, found, from, to, ops, former, back }: Wish): readonly Change
   // A switch that a crash has cut short is finished first.
   const before = from.mark === null ? [] : finish(from, false);
   const size = found.room === null ? "" : `${sizeText(found.room.used)} `;
-  return [{
+  return [...judged, {
     resource: id,
     verb: "update",
     why:
@@ -179,13 +179,19 @@ function move({ id, found, from, to, ops, former, back }: Wish): readonly Change
       ...service.start,
     ],
     // The mark first: what was copied must never be taken for a root that somebody has used.
-    undo: [...service.halt, mark, ...former, takeBack(from.path, number), ...service.start],
+    undo: [
+      ...service.halt,
+      mark,
+      ...known.length > 0 ? known : former,
+      takeBack(from.path, number),
+      ...service.start,
+    ],
   }];
 }
 
 /** A root that was in use before stands at the place: the re-imaged machine gets its containers back. */
 function adopt({ id, found, from, to, ops, former }: Wish): readonly Change[] {
-  const service = around(found);
+  const { pause: service, before, back: known } = carefulPause(id, found.engine, around(found), ops);
   const both = from.containers > 0;
   const why = both
     ? `both "${from.path}" (${counted(from)}) and "${to.path}" (${counted(to)}) are roots of an engine`
@@ -194,7 +200,7 @@ function adopt({ id, found, from, to, ops, former }: Wish): readonly Change[] {
   const fresh = from.filled
     ? `; sets "${from.path}" aside as "${asidePath(from.path + (from.isMount ? "/" : ""), number)}"`
     : "";
-  return [{
+  return [...before, {
     resource: id,
     verb: "adopt",
     why: why + fresh + service.why,
@@ -212,7 +218,7 @@ function adopt({ id, found, from, to, ops, former }: Wish): readonly Change[] {
     ],
     undo: [
       ...service.halt,
-      ...former,
+      ...known.length > 0 ? known : former,
       ...(from.filled ? [takeBack(from.path, number)] : []),
       ...service.start,
     ],

@@ -89,7 +89,9 @@ export const dockerdCommands: FakeCommand = ({ argv }, machine) => {
     return { stdout: `Docker version ${get(machine, "version", "28.5.2")}, build fake\n` };
   }
   if (line.startsWith("/usr/sbin/dockerd --validate --config-file ")) {
-    return machine.files.has(argv.at(-1)!) ? { stdout: "configuration OK\n" } : { exit: 1 };
+    const text = machine.files.get(argv.at(-1)!)?.text;
+    // What is only found at the start passes, such as a log level or driver that is none.
+    return text === undefined || text.includes('"invalid"') ? { exit: 1 } : { stdout: "configuration OK\n" };
   }
   if (line === "ip link delete docker0") {
     if (!machine.links.delete("docker0")) return { exit: 1 };

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Host } from "../../lib/host/types.ts";
+import type { BerthError } from "../../lib/log/error.ts";
 import { createEnsure } from "../../lib/resource/ensure.ts";
 import { DAEMON_JSON } from "../../lib/resource/engine_look.ts";
 import { engineRoot } from "../../lib/resource/engine_root.ts";
@@ -11,6 +12,7 @@ import {
   DOCKERD_PASSING,
   dockerdCommands,
   dockerdDoor,
+  isRunning,
   plantContainers,
   startDockerd,
 } from "../fake/dockerd.ts";
@@ -236,6 +238,66 @@ const refused = async (plant: (host: FakeHost) => Promise<void> | void, message:
   }
   assert.is(host.text(), before);
 };
+
+/** An engine that runs, and whose daemon.json an operator has changed since into one it does not start with. */
+async function badlyEdited(version: string, bad = '{"log-level":"nonsense"}'): Promise<FakeHost> {
+  const host = machine();
+  host.machine.files.set("/fake/version", { text: JSON.stringify(version), mode: 0o600 });
+  await plantRoot(host, OLD, "web");
+  await host.writeText(DAEMON_JSON, '{"debug":true}');
+  startDockerd(host.machine);
+  host.machine.files.set(DAEMON_JSON, { text: bad, mode: 0o644, changedMs: 2 });
+  return host;
+}
+
+const failing = (host: FakeHost) =>
+  ensuring(host).ensure(engineRoot(ROOT)).then(() => null, (error) => error as BerthError);
+
+test("engineRoot() stops no engine for an edit that nobody can judge", async () => {
+  const host = await badlyEdited("20.10.24");
+  const before = host.text();
+  assert.match(String(await failing(host)), "cannot validate it, and no text is known to go back to");
+  assert.is(host.text(), before);
+  assert.ok(isRunning(host.machine));
+});
+
+test("engineRoot() has an engine that can judge an edit before it stops it", async () => {
+  const host = await badlyEdited("28.5.2", '{"log-level":"invalid"}');
+  const stat = await host.readText("/proc/4711/stat");
+  assert.match(String(await failing(host)), "--validate");
+  assert.is(await host.readText("/proc/4711/stat"), stat, "it was not stopped");
+  assert.ok(whole(host, OLD));
+  assert.is(await named(host), OLD);
+  host.machine.files.set(DAEMON_JSON, { text: '{"debug":false}', mode: 0o644, changedMs: 3 });
+  assert.is(await failing(host), null);
+  assert.is(await named(host), ROOT);
+});
+
+test("engineRoot() goes back past an edit that does not start to what the engine last came up with", async () => {
+  for (const version of ["20.10.24", "28.5.2"]) {
+    const host = await badlyEdited(version, '{"log-level":"nonsense"}');
+    await host.writeText("/var/lib/berth/backup/daemon.json.ran", '{"debug":true}');
+    const error = await failing(host);
+    assert.is(error?.code, "docker");
+    assert.match(error?.next ?? "", 'kept as "/var/lib/berth/backup/daemon.json.1"');
+    assert.ok(isRunning(host.machine), "it runs again");
+    assert.ok(whole(host, OLD));
+    assert.is(await host.readText(DAEMON_JSON), '{"debug":true}');
+    assert.is(await host.readText("/var/lib/berth/backup/daemon.json.1"), '{"log-level":"nonsense"}');
+    assert.is(await failing(host), null);
+    assert.ok(whole(host, ROOT));
+  }
+});
+
+test("engineRoot() tells the exact next step where an edit that was judged good does not start all the same", async () => {
+  const host = await badlyEdited("28.5.2");
+  const error = await failing(host);
+  assert.match(
+    error?.next ?? "",
+    /Where the engine is down, put ".*daemon\.json" right: .* kept as ".*daemon\.json\.1"/,
+  );
+  assert.ok(whole(host, OLD));
+});
 
 const MOUNTS = "21 1 254:0 / / rw shared:1 - ext4 /dev/vda rw\n";
 test("engineRoot() refuses what it cannot move, before it stops anything", async () => {
