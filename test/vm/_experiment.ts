@@ -54,9 +54,11 @@ export async function shaping(machine: Machine): Promise<readonly Qdisc[]> {
   return all.filter((qdisc) => qdisc.kind === "netem" || qdisc.kind === "tbf");
 }
 
-/** The same as lines that can be compared between two lives: what is set, not what was counted. */
+/** The same as lines that can be compared between two lives: what is set, not what was counted or thrown by dice. */
 export async function shapingLines(machine: Machine): Promise<readonly string[]> {
-  return (await machine.sh("tc qdisc show | grep -E ' (netem|tbf|ingress) '")).trim().split("\n").sort();
+  const said = await machine.sh("tc qdisc show | grep -E ' (netem|tbf|ingress) '");
+  // Linux 6.6 and later tell netem's seed, another one each time.
+  return said.trim().split("\n").map((line) => line.replace(/ seed \d+/, "")).sort();
 }
 
 /** What a series of pings came to. */
