@@ -4,6 +4,7 @@ import { freeSubnets, isOverlapping, type Subnet } from "./address.ts";
 import type { HostFacts } from "./check_host.ts";
 import { Problem } from "./problem.ts";
 import type { LanDraft } from "./schema_vnodes.ts";
+import type { LanSpec } from "./types.ts";
 import type { Loose, Report, Where } from "./validate.ts";
 
 /** A lan as it was written, and where. */
@@ -80,6 +81,11 @@ export function checkLans(
     lans.set(name, { name, subnets, mtu, complete: subnets.length === listed.length });
   }
   return lans;
+}
+
+/** The normal form of a checked lan. */
+export function lanSpec({ name, subnets, mtu }: Lan): LanSpec {
+  return { name, subnets: subnets.map((subnet) => subnet.text), mtu };
 }
 
 function checkSubnet(

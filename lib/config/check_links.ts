@@ -9,9 +9,10 @@ import {
   subnetAround,
 } from "./address.ts";
 import { IPV6_MTU, type Lan } from "./check_lans.ts";
+import { shapeOf } from "./check_shape.ts";
 import { nearest, oneOf, Problem } from "./problem.ts";
 import type { VnodeDraft } from "./schema_vnodes.ts";
-import type { LinkSpec, Shape } from "./types.ts";
+import type { LinkSpec } from "./types.ts";
 import type { Loose, Report, Where } from "./validate.ts";
 
 type LinkDraft = Loose<VnodeDraft["links"][number]>;
@@ -232,19 +233,4 @@ function freeIn(subnet: Subnet, lan: string, claims: Claims): string | undefined
     if (!claims.isTaken(`lan ${lan}`, text)) return `Write such as "${text}"`;
   }
   return undefined;
-}
-
-type ShapeDraft = { readonly rate?: number; readonly delay?: number; readonly loss?: number };
-
-/** What is said for one direction, over what is said for both. */
-function shapeOf(both: ShapeDraft, one: ShapeDraft | undefined): Shape {
-  const rateBps = one?.rate ?? both.rate;
-  const delayUs = one?.delay ?? both.delay;
-  const lossPercent = one?.loss ?? both.loss;
-  return {
-    ...(rateBps === undefined ? {} : { rateBps }),
-    // No delay and no loss are the same as none said: they must not ask for netem.
-    ...(delayUs === undefined || delayUs === 0 ? {} : { delayUs }),
-    ...(lossPercent === undefined || lossPercent === 0 ? {} : { lossPercent }),
-  };
 }

@@ -3,7 +3,7 @@
 import { BerthError } from "../log/error.ts";
 import { shown } from "../log/issues.ts";
 import { checkHost, hostConfig } from "./check_host.ts";
-import { checkLans, type FoundLan } from "./check_lans.ts";
+import { checkLans, type FoundLan, lanSpec } from "./check_lans.ts";
 import { checkVnodes, type FoundVnode } from "./check_vnodes.ts";
 import { type ConfigFile, readDocument } from "./document.ts";
 import { nearest, Problem } from "./problem.ts";
@@ -66,11 +66,7 @@ export function parseConfig(files: readonly FileText[], options: { engineRoot?: 
   }
   return {
     host: hostConfig(draft as HostDraft, facts, options.engineRoot),
-    lans: [...checkedLans.values()].map(({ name, subnets, mtu }) => ({
-      name,
-      subnets: subnets.map((s) => s.text),
-      mtu,
-    })),
+    lans: [...checkedLans.values()].map(lanSpec),
     vnodes: withSegments(checkedVnodes),
   };
 }

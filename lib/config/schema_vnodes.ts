@@ -1,112 +1,14 @@
 // The shape of a vnodes.d file: one vnode, or an experiment of lans and vnodes. Keys, defaults, descriptions;
-// the reference and the JSON Schema are made from it. Owns no rules between keys (check_*.ts).
+// the reference and the JSON Schema are made from it. Puts together schema_lan.ts, schema_link.ts and
+// schema_routes.ts. Owns no rules between keys (check_*.ts).
 import * as v from "valibot";
-import {
-  ADDRESS_FORM,
-  IPV4_FORM,
-  MAC_FORM,
-  MAC_PATTERN,
-  parseAddress,
-  parseInterfaceAddress,
-  parseMac,
-  parseSubnet,
-  SUBNET_FORM,
-  subnetAround,
-} from "./address.ts";
-import { field, list, map, Problem, table, whole } from "./problem.ts";
-import { FORMS, parseDelay, parsePercent, parseRate, PATTERNS } from "./units.ts";
+import { ADDRESS_FORM, IPV4_FORM, parseAddress } from "./address.ts";
+import { field, list, map, Problem, table } from "./problem.ts";
+import { mac } from "./schema_fields.ts";
+import { lanKeys } from "./schema_lan.ts";
+import { link } from "./schema_link.ts";
+import { route } from "./schema_routes.ts";
 import * as words from "./words.ts";
-
-const subnet = (description: string) => field({ description, wanted: SUBNET_FORM }, parseSubnet);
-const mac = (description: string) => field({ description, wanted: MAC_FORM, pattern: MAC_PATTERN }, parseMac);
-// 68: RFC 791's least; 65535: the largest a veth takes.
-const mtu = (description: string) => whole(description, 68, 65_535);
-
-const LINK_ADDRESS_FORM = 'an address with or without prefix length, such as "10.0.0.1" or "fd00::1/64"';
-const linkAddress = (description: string) =>
-  field({ description, wanted: LINK_ADDRESS_FORM }, parseInterfaceAddress);
-
-function limited(parse: (text: string) => number | Problem, least: number, most: number, wanted: string) {
-  return (text: string): number | Problem => {
-    const value = parse(text);
-    if (value instanceof Problem || (value >= least && value <= most)) return value;
-    return new Problem(value < least ? "Is too low" : "Is too high", wanted);
-  };
-}
-
-const shape = {
-  rate: v.optional(field({
-    description: "Bandwidth, 8kbit to 10gbit: Ethernet frames without preamble and FCS.",
-    wanted: FORMS.rate,
-    unit: "mbit",
-    pattern: PATTERNS.rate,
-    examples: ["10mbit", "64kbit"],
-  }, limited(parseRate, 8000, 10e9, "a rate from 8kbit to 10gbit"))),
-  delay: v.optional(field({
-    description: "Added delay, at most 60s. Needs netem in the vhost's kernel.",
-    wanted: FORMS.delay,
-    unit: "ms",
-    pattern: PATTERNS.delay,
-    examples: ["20ms", "500us"],
-  }, limited(parseDelay, 0, 60e6, "a delay of at most 60s"))),
-  loss: v.optional(field({
-    description: "Share of frames lost. Needs netem in the vhost's kernel.",
-    wanted: FORMS.percent,
-    unit: "%",
-    pattern: PATTERNS.percent,
-    examples: ["1%", "0.1%"],
-  }, parsePercent)),
-};
-
-const direction = map("A direction", shape);
-
-const lanKeys = {
-  subnet: v.optional(subnet("Subnet its addresses must lie in. None: pure layer 2.")),
-  subnets: v.optional(list("Several subnets, such as one of IPv4 and one of IPv6.", subnet("A subnet."), 1)),
-  mtu: v.optional(mtu("Largest packet, 68 to 65535; at least 1280 with IPv6."), 1500),
-};
-
-const link = map("A link", {
-  lan: field(
-    { description: "Name of the lan it leads to.", wanted: words.NAME_FORM, pattern: words.NAME_PATTERN },
-    words.parseName,
-  ),
-  address: v.optional(linkAddress("Address; the prefix length of the lan's subnet is filled in.")),
-  addresses: v.optional(list("Several addresses.", linkAddress("An address."), 1)),
-  mac: v.optional(mac("MAC. Default: 02:… derived from the names of vnode and link, always the same.")),
-  name: v.optional(field({
-    description: "Interface name inside the vnode. Default: eth1, eth2, … in order.",
-    wanted: words.LINK_FORM,
-    pattern: words.LINK_PATTERN,
-  }, words.parseLinkName)),
-  mtu: v.optional(mtu("MTU of the interface, at most the lan's. Default: the lan's.")),
-  ...shape,
-  egress: v.optional(
-    v.pipe(direction, v.description("From the vnode into the lan, over what is said for both ways.")),
-  ),
-  ingress: v.optional(
-    v.pipe(direction, v.description("From the lan into the vnode, over what is said for both ways.")),
-  ),
-});
-
-function parseTo(text: string) {
-  if (text === "default") return "default" as const;
-  const parsed = parseSubnet(text);
-  if (!(parsed instanceof Problem) || text.includes("/")) return parsed;
-  const address = parseAddress(text);
-  return address instanceof Problem ? parsed : subnetAround(address, address.family === 4 ? 32 : 128);
-}
-
-const route = map("A route", {
-  to: field({
-    description: 'Destination: "default", a subnet or an address.',
-    wanted: `"default" or ${SUBNET_FORM}`,
-  }, parseTo),
-  via: field({
-    description: "Next hop, in a subnet of one of the vnode's links or the control network.",
-    wanted: ADDRESS_FORM,
-  }, parseAddress),
-});
 
 function controlAddress(text: string) {
   const parsed = parseAddress(text);

@@ -4,6 +4,7 @@ import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { hasInit } from "../host/facts.ts";
 import { BOOT_UNIT, UNIT_FOLDER, WATCH_UNIT } from "../resource/rc/systemd_units.ts";
+import { WATCH_LOG } from "../resource/rc/sysv_scripts.ts";
 import { RUN_DIRECTORY } from "../vnode/paths.ts";
 import type { WatchState } from "./watch.ts";
 import { startTimeOf } from "../vnode/life.ts";
@@ -12,8 +13,6 @@ import { startTimeOf } from "../vnode/life.ts";
 export const WATCH_LOCK = `${RUN_DIRECTORY}/lock/watch`;
 /** What the watch says of itself. */
 export const WATCH_STATE = `${RUN_DIRECTORY}/watch.json`;
-/** Where a watch that was started without an init system writes its log. */
-export const WATCH_LOG = "/var/log/berth-watch.log";
 
 /** How the running watch is; with the pid, and the pid's start time so that a stale file is known as such. */
 export interface WatchPresence extends WatchState {

@@ -13,7 +13,7 @@ import { endWatch } from "../../lib/watch/presence.ts";
 import { STEPS } from "./_all.ts";
 import { hostFacts } from "./_facts.ts";
 import { resourcesOf } from "./_step.ts";
-import { removeRc } from "./rc.ts";
+import { removeGuard, removeRc } from "./rc.ts";
 import { findStorage, storageStep } from "./storage.ts";
 
 /** Volumes and their group fail for want of consent, each by itself: then all are told at once. */
@@ -41,7 +41,10 @@ export default task({
       ofStorage.has(id) &&
       (!context.options.storage || storage.some((one) => failed.has(one) && !LACKS_CONSENT.test(one)));
     // The watch would put right at once what is given back.
-    if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
+    if (context.mode === "apply") {
+      await removeGuard(context, (await hostFacts(context.host)).init);
+      if (await endWatch(context.host, wait)) context.log.info("Ended the watch");
+    }
     const undone = await context.undo(resources, stays);
     // An image may have brought it, of which the journal does not tell: else the next boot would undo this.
     await removeRc(context, (await hostFacts(context.host)).init, { planned: true });

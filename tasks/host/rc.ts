@@ -9,12 +9,16 @@ import { applyChanges } from "../../lib/resource/apply.ts";
 import { createEnsure } from "../../lib/resource/ensure.ts";
 import { createJournal } from "../../lib/resource/journal.ts";
 import { rc, type RcInit } from "../../lib/resource/rc/rc.ts";
+import { watchGuard } from "../../lib/resource/rc/watch_guard.ts";
+import type { Resource } from "../../lib/resource/types.ts";
 import { type HostFacts, hostFacts } from "./_facts.ts";
 import { runStep, type Step } from "./_step.ts";
 
 /** Nothing where no init system runs: nobody would start it. */
 export function rcResources(facts: Pick<HostFacts, "init" | "berth">) {
-  return facts.init === null ? [] : [rc({ init: facts.init, berth: facts.berth, live: true })];
+  if (facts.init === null) return [];
+  const own = rc({ init: facts.init, berth: facts.berth, live: true });
+  return facts.init === "sysvinit" ? [own, watchGuard({ live: true })] : [own];
 }
 
 /** Last, and needing none: whatever failed before it is tried again at the next boot. */
@@ -50,17 +54,34 @@ export async function removeRc(
   { planned = false }: { readonly planned?: boolean } = {},
 ): Promise<void> {
   const { berth } = await hostFacts(context.host);
-  const journal = createJournal(context.host);
   for (const kind of ["systemd", "sysvinit"] as const) {
-    const resource = rc({ init: kind, berth, live: kind === init });
-    const isKnown = (await journal.state()).has(resource.id);
-    if (planned && isKnown && context.mode === "plan") continue;
-    const changes = resource.revert(null, await resource.observe(context.host));
-    changes.forEach((change) => context.tell(change));
-    if (context.mode !== "apply") continue;
-    await applyChanges(context.host, changes, { signal: context.signal });
-    if (isKnown) await journal.undone(resource.id);
+    if (kind === "sysvinit") await removeGuard(context, init, { planned });
+    await takeAway(context, rc({ init: kind, berth, live: kind === init }), { planned });
   }
+}
+
+/** Takes away who starts a watch again that is ended: before it is ended for good. */
+export async function removeGuard(
+  context: TaskContext<unknown>,
+  init: HostFacts["init"],
+  { planned = false }: { readonly planned?: boolean } = {},
+): Promise<void> {
+  await takeAway(context, watchGuard({ live: init === "sysvinit" }), { planned });
+}
+
+async function takeAway<State>(
+  context: TaskContext<unknown>,
+  resource: Resource<State, null>,
+  { planned }: { readonly planned: boolean },
+): Promise<void> {
+  const journal = createJournal(context.host);
+  const isKnown = (await journal.state()).has(resource.id);
+  if (planned && isKnown && context.mode === "plan") return;
+  const changes = resource.revert(null, await resource.observe(context.host));
+  changes.forEach((change) => context.tell(change));
+  if (context.mode !== "apply") return;
+  await applyChanges(context.host, changes, { signal: context.signal });
+  if (isKnown) await journal.undone(resource.id);
 }
 
 export default task({
@@ -106,7 +127,10 @@ Examples:
     const { host, mode, signal } = context;
     const onChange = (change: Parameters<typeof context.tell>[0]) => context.tell(change);
     await createEnsure({ host, mode, signal, journal: null, onChange })
-      .ensure(rc({ init, berth: facts.berth, live: false }));
+      .ensureAll([
+        rc({ init, berth: facts.berth, live: false }),
+        ...(init === "sysvinit" ? [watchGuard({ live: false })] : []),
+      ]);
     context.output({ init }, `Installed for ${init}`);
   },
 });

@@ -1,30 +1,10 @@
 // The part of a kernel that wiring is about, in memory: interfaces in namespaces, qdiscs, redirects, elements of the
 // control network's sets. Understands the batches berth writes and prints what berth reads; knows no other words.
+// What each tool's lines mean stands in kernel_ip.ts, kernel_tc.ts and kernel_nft.ts.
 import type { FakeCommand, FakeOutput, Machine } from "./host.ts";
-
-interface Link {
-  readonly ifindex: number;
-  ifname: string;
-  kind: string;
-  mtu: number;
-  master?: string;
-  ifalias?: string;
-  address: string;
-  up: boolean;
-  group?: string;
-  addresses: string[];
-  /** The other end of a veth pair. */
-  peer?: Link;
-}
-
-interface Qdisc {
-  kind: string;
-  handle: string;
-  dev: string;
-  root?: boolean;
-  parent?: string;
-  options: Record<string, unknown>;
-}
+import { ipLine, type Link, printed, printedAddresses } from "./kernel_ip.ts";
+import { nftLine, nftTable } from "./kernel_nft.ts";
+import { filters, type Qdisc, tcLine } from "./kernel_tc.ts";
 
 /** A kernel with a host namespace and one for each running container. */
 export class FakeKernel {
@@ -48,11 +28,16 @@ export class FakeKernel {
     this.add("_dockercnet", "bridge");
   }
 
+  /** A number that no interface has had. */
+  nextIndex(): number {
+    return ++this.#index;
+  }
+
   /** An interface of the host's. */
   add(name: string, kind: string, more: Partial<Link> = {}): Link {
     if (this.links.has(name)) throw new Error(`RTNETLINK answers: File exists (${name})`);
     const link: Link = {
-      ifindex: ++this.#index,
+      ifindex: this.nextIndex(),
       ifname: name,
       kind,
       mtu: 1500,
@@ -141,10 +126,10 @@ export class FakeKernel {
     }
     if (words === "tc -j qdisc show") return json(this.qdiscs);
     if (words === "tc -j -batch -") {
-      const shows = input.trim().split("\n").map((line) => this.#filters(line.split(" ")[3]!));
+      const shows = input.trim().split("\n").map((line) => filters(this, line.split(" ")[3]!));
       return { stdout: shows.map((one) => `${JSON.stringify(one)}\n`).join("") };
     }
-    if (words.startsWith("nft -j list table ")) return json(this.#table());
+    if (words.startsWith("nft -j list table ")) return json(nftTable(this));
     if (argv[0] === "pgrep" || argv[0] === "pkill") return { exit: 1 };
     const batch = words === "ip -batch -" || words === "ip -force -batch -" || words === "tc -batch -" ||
       words === "nft -f -";
@@ -158,162 +143,17 @@ export class FakeKernel {
     const force = argv.includes("-force");
     for (const [index, line] of lines.entries()) {
       try {
-        if (argv[0] === "ip" || argv[0] === "sh") this.#ip(line, pid);
-        else if (argv[0] === "tc") this.#tc(line);
-        else this.#nft(line);
+        if (argv[0] === "ip" || argv[0] === "sh") ipLine(this, line, pid);
+        else if (argv[0] === "tc") tcLine(this, line);
+        else nftLine(this, line);
       } catch (error) {
         if (!force) return { exit: 1, stderr: `${(error as Error).message}\nCommand failed -:${index + 1}` };
       }
     }
     return {};
   };
-
-  #ip(line: string, pid: number | null): void {
-    const links = pid === null ? this.links : this.inside.get(pid)!;
-    const find = (name: string): Link => {
-      const link = links.get(name);
-      if (link === undefined) throw new Error(`Cannot find device "${name}"`);
-      return link;
-    };
-    const words = line.split(" ");
-    const after = (word: string) => words.includes(word) ? words[words.indexOf(word) + 1] : undefined;
-    if (line.startsWith("link add ") && words.includes("veth")) {
-      const inside = this.inside.get(Number(after("netns")));
-      const master = after("master")!;
-      if (inside === undefined) throw new Error("RTNETLINK answers: No such process");
-      if (!this.links.has(master)) throw new Error(`argument "${master}" is wrong: Device does not exist`);
-      const name = words[words.indexOf("name") + 1]!;
-      if (inside.has(name)) throw new Error("RTNETLINK answers: File exists");
-      const mtu = Number(after("mtu"));
-      const end = this.add(words[2]!, "veth", { mtu, master });
-      const inner: Link = {
-        ifindex: ++this.#index,
-        ifname: name,
-        kind: "veth",
-        mtu,
-        address: after("address")!,
-        up: false,
-        addresses: [],
-        peer: end,
-      };
-      end.peer = inner;
-      inside.set(name, inner);
-    } else if (line.startsWith("link add ")) this.add(words[2]!, after("type")!);
-    else if (line.startsWith("link set dev ")) find(words[3]!).group = words[5]!;
-    else if (line.startsWith("link del group ")) {
-      for (const link of [...links.values()]) if (link.group === words[3]) this.remove(link.ifname);
-    } else if (line.startsWith("link del ")) {
-      if (!this.remove(words[2]!)) throw new Error(`Cannot find device "${words[2]}"`);
-    } else if (line.startsWith("link set ")) {
-      const link = find(words[2]!);
-      if (words.includes("up")) link.up = true;
-      if (after("alias") !== undefined) link.ifalias = after("alias");
-      if (after("mtu") !== undefined) link.mtu = Number(after("mtu"));
-      if (after("master") !== undefined) {
-        find(after("master")!);
-        link.master = after("master");
-      }
-    } else if (line.startsWith("addr add ")) find(after("dev")!).addresses.push(words[2]!);
-    else if (line.startsWith("route replace ")) this.routes.get(pid!)!.push(words.slice(2).join(" "));
-    else throw new Error(`The fake ip does not know "${line}"`);
-  }
-
-  #tc(line: string): void {
-    const words = line.split(" ");
-    const after = (word: string) => words[words.indexOf(word) + 1]!;
-    const dev = after("dev");
-    if (!this.links.has(dev)) throw new Error(`Cannot find device "${dev}"`);
-    const same = (one: Qdisc) =>
-      one.dev === dev &&
-      (words.includes("ingress")
-        ? one.kind === "ingress"
-        : words.includes("root")
-        ? one.root
-        : one.parent === "1:1");
-    if (words[0] === "filter") {
-      this.redirects.set(dev, words.at(-1)!);
-    } else if (words[1] === "del") {
-      if (!this.qdiscs.some(same)) throw new Error("Error: Cannot delete qdisc with handle of zero.");
-      this.qdiscs = this.qdiscs.filter((one) =>
-        !same(one) && !(words.includes("root") && one.dev === dev && one.parent === "1:1")
-      );
-      if (words.includes("ingress")) this.redirects.delete(dev);
-    } else {
-      if (words[1] === "add" && this.qdiscs.some(same)) throw new Error("Error: Exclusivity flag on");
-      this.qdiscs = this.qdiscs.filter((one) => !same(one));
-      this.qdiscs.push(qdiscOf(words, dev));
-    }
-  }
-
-  #nft(line: string): void {
-    const [, verb, set, elements] = /^(add|delete) element bridge berth (\w+) \{ (.*) \}$/.exec(line) ?? [];
-    if (set === undefined) throw new Error(`The fake nft does not know "${line}"`);
-    const into = set === "control_ports" ? this.allow : this.names;
-    const element = elements!.replaceAll('"', "").split(" . ").join(" ");
-    if (verb === "add") into.add(element);
-    else if (!into.delete(element)) throw new Error("Could not process rule: No such file or directory");
-  }
-
-  #filters(dev: string) {
-    const to = this.redirects.get(dev);
-    return to === undefined
-      ? []
-      : [{ protocol: "all", options: { actions: [{ kind: "mirred", to_dev: to }] } }];
-  }
-
-  #table() {
-    return {
-      nftables: [
-        { set: { name: "control_ports", elem: [...this.allow].map((one) => ({ concat: one.split(" ") })) } },
-        { set: { name: "control_names", elem: [...this.names] } },
-      ],
-    };
-  }
 }
 
 function json(value: unknown): FakeOutput {
   return { stdout: JSON.stringify(value) };
-}
-
-function printed(link: Link) {
-  return {
-    ifindex: link.ifindex,
-    ifname: link.ifname,
-    ...(link.peer && { link_index: link.peer.ifindex }),
-    mtu: link.mtu,
-    ...(link.master && { master: link.master }),
-    address: link.address,
-    flags: link.up ? ["UP"] : [],
-    ...(link.ifalias && { ifalias: link.ifalias }),
-    linkinfo: { info_kind: link.kind },
-  };
-}
-
-function printedAddresses(link: Link) {
-  const info = link.addresses.map((one) => ({
-    local: one.split("/")[0],
-    prefixlen: Number(one.split("/")[1]),
-    scope: "global",
-  }));
-  return { ...printed(link), addr_info: info };
-}
-
-/** As `tc -j` prints it: rates in bytes a second, delays in seconds, losses as fractions. */
-function qdiscOf(words: readonly string[], dev: string): Qdisc {
-  const number = (word: string) => Number.parseFloat(words[words.indexOf(word) + 1] ?? "0");
-  const place = words.includes("root") ? { root: true } : { parent: words[words.indexOf("parent") + 1]! };
-  const handle = words.includes("handle") ? words[words.indexOf("handle") + 1]! : "ffff:";
-  if (words.includes("tbf")) {
-    const options = { rate: number("rate") / 8, burst: number("burst"), limit: number("limit") };
-    return { kind: "tbf", handle, dev, ...place, options };
-  }
-  if (words.includes("netem")) {
-    const options = {
-      limit: number("limit"),
-      delay: { delay: number("delay") / 1e6 },
-      "loss-random": { loss: words.includes("loss") ? number("loss") / 100 : 0 },
-    };
-    return { kind: "netem", handle, dev, ...place, options };
-  }
-  return { kind: "ingress", handle: "ffff:", dev, parent: "ffff:fff1", options: {} };
 }

@@ -6,6 +6,7 @@ import { test } from "uvu";
 import { createHost } from "../../lib/host/host.ts";
 import type { EngineDoor, Host } from "../../lib/host/types.ts";
 import { rc } from "../../lib/resource/rc/rc.ts";
+import { watchGuard } from "../../lib/resource/rc/watch_guard.ts";
 import { noStarterUnits } from "../../lib/resource/starters.ts";
 import { createFakeHost, type FakeCommand, type FakeOutput } from "../fake/host.ts";
 import { laws, type Subject, type World } from "./laws.ts";
@@ -108,7 +109,7 @@ function fakeWorld(): Promise<World> {
       else if (!machine.files.has(`/etc/init.d/${name}`)) {
         return { exit: 1, stderr: `unable to read ${name}` };
       } else machine.files.set(path, { text: `-> ../init.d/${name}`, mode: 0o777 });
-    } else return null;
+    } else if (argv.join(" ") !== "telinit q") return null;
     return {};
   };
   const fake = createFakeHost({ commands: [machineCommands], engine: ONE_VNODE });
@@ -159,6 +160,29 @@ laws("init scripts", (): Subject => ({
       await host.remove(`/etc/init.d/${name}`);
     }
   },
+}), fakeWorld);
+
+const INITTAB = "/etc/inittab";
+laws("the guard of the watch", (): Subject => ({
+  resources: [watchGuard({ live: true })],
+  async plant(host) {
+    await host.writeText("/sbin/telinit", "");
+    await host.writeText(INITTAB, "id:2:initdefault:\n1:2345:respawn:/sbin/getty 38400 tty1\n");
+  },
+  drift: {
+    of: "guard of the watch",
+    by: async (host) =>
+      host.writeText(INITTAB, (await host.readText(INITTAB))!.replace("respawn:/etc", "off:/etc")),
+  },
+  edit: {
+    by: async (host) =>
+      host.writeText(INITTAB, `${await host.readText(INITTAB)}2:23:respawn:/sbin/getty 38400 tty2\n`),
+    survives: async (host) => {
+      const text = await host.readText(INITTAB) ?? "";
+      return text.includes("tty1") && text.includes("tty2") && !text.includes("berth");
+    },
+  },
+  gone: (host) => host.writeText(INITTAB, "id:2:initdefault:\n1:2345:respawn:/sbin/getty 38400 tty1\n"),
 }), fakeWorld);
 
 const STARTER = `${UNITS}/start-left.service`;

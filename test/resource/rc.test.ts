@@ -1,12 +1,15 @@
 // Texts of units and init scripts: what a reader of either would insist on, that a shell can read the scripts, and
 // whose files are left alone. Whether systemd likes the units, a machine tells (test/vm).
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BerthError } from "../../lib/log/error.ts";
 import { MASKED, rc, type RcState } from "../../lib/resource/rc/rc.ts";
 import { sysvScripts } from "../../lib/resource/rc/sysv_scripts.ts";
 import { systemdUnits, unitWord } from "../../lib/resource/rc/systemd_units.ts";
+import { until } from "../fake/clock.ts";
 import { createFakeHost } from "../fake/host.ts";
 
 const BERTH = ["/usr/local/bin/berth"];
@@ -91,6 +94,40 @@ test("init scripts stand before and after the engine's, and stop before it", () 
   assert.ok(header(berth, "Should-Stop")!.includes("docker"));
   assert.equal(header(berth, "Default-Stop"), ["0", "1", "6"]);
   for (const action of ["start", "stop", "restart", "force-reload", "status"]) assert.match(berth, action);
+});
+
+test("the init script's guard starts a watch again that died, and none where one watches", async () => {
+  const place = mkdtempSync("/tmp/berth-guard-");
+  const lock = `${place}/lock`;
+  const berth = `${place}/berth`;
+  writeFileSync(
+    berth,
+    `#!/bin/sh\nexec 9>${lock}; flock -n 9 || exit 7\necho $$ >>${place}/pids; exec sleep 1000\n`,
+  );
+  chmodSync(berth, 0o755);
+  const text = sysvScripts([berth])["berth"]!.replaceAll("/run/berth/lock/watch", lock)
+    .replaceAll("/var/log/berth-watch.log", `${place}/log`).replaceAll(
+      /sleep (10|30|\$pause)/g,
+      "sleep 0.2",
+    );
+  const pids = () =>
+    existsSync(`${place}/pids`) ? readFileSync(`${place}/pids`, "utf8").trim().split("\n") : [];
+  const guard = spawn("sh", ["-c", text, "berth", "guard"], { detached: true, stdio: "ignore" });
+  try {
+    // None before the first; the second start is the guard's, and so is the third.
+    const first = spawn(berth, [], { detached: true, stdio: "ignore" });
+    await until("the first watch", () => pids().length === 1);
+    process.kill(first.pid!, "SIGKILL");
+    await until("the guard's own", () => pids().length === 2);
+    process.kill(Number(pids()[1]), "SIGKILL");
+    await until("another one", () => pids().length === 3);
+    assert.is(existsSync(`${place}/log`) ? readFileSync(`${place}/log`, "utf8") : "", "");
+  } finally {
+    process.kill(-guard.pid!, "SIGKILL");
+    const last = pids()[2];
+    if (last !== undefined) process.kill(Number(last), "SIGKILL");
+    rmSync(place, { recursive: true });
+  }
 });
 
 test("a file that is not berth's is neither written over nor removed", async () => {

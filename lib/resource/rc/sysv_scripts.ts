@@ -6,6 +6,11 @@ import { HALT_SECONDS, UNSET } from "./systemd_units.ts";
 /** Where init scripts stand. */
 export const SCRIPT_FOLDER = "/etc/init.d";
 
+/** Where a watch that was started without systemd writes its log. */
+export const WATCH_LOG = "/var/log/berth-watch.log";
+/** Held by the watch as long as it lives; not there before the first watch of a boot. */
+const WATCH_LOCK = "/run/berth/lock/watch";
+
 interface Header {
   readonly provides: string;
   readonly requiredStart: string;
@@ -56,7 +61,21 @@ esac
       },
       berth,
       `watched() {
-  [ -e /run/berth/lock/watch ] && ! flock -n /run/berth/lock/watch true
+  [ -e ${WATCH_LOCK} ] && ! flock -n ${WATCH_LOCK} true
+}
+
+# Run by init, by its line in /etc/inittab. Before berth boot has started a watch there is none to guard. A watch lives
+# in a session of its own: it goes on when the guard is ended. One that dies at once is tried less and less often.
+guard() {
+  until [ -e ${WATCH_LOCK} ]; do sleep 10; done
+  pause=5
+  while flock ${WATCH_LOCK} true; do
+    sleep $pause
+    watched && continue
+    setsid -f ${berth.map(shellWord).join(" ")} watch >>${WATCH_LOG} 2>&1 </dev/null
+    sleep 30
+    if watched; then pause=5; elif [ $pause -lt 300 ]; then pause=$((pause * 2)); fi
+  done
 }
 
 case \${1-} in
@@ -71,6 +90,7 @@ case \${1-} in
     # LSB: 3 when what it starts does not run, whatever else berth has to say.
     watched || exit 3
     ;;
+  guard) guard ;;
   *) usage "start|stop|restart|force-reload|status" ;;
 esac
 `,
