@@ -1,0 +1,35 @@
+// The keys of a vnode's link. Owns no rules between them (check_links.ts).
+import * as v from "valibot";
+import { parseInterfaceAddress } from "./address.ts";
+import { field, list, map } from "./problem.ts";
+import { mac, mtu } from "./schema_fields.ts";
+import { direction, shapeKeys } from "./schema_shape.ts";
+import * as words from "./words.ts";
+
+const LINK_ADDRESS_FORM = 'an address with or without prefix length, such as "10.0.0.1" or "fd00::1/64"';
+const linkAddress = (description: string) =>
+  field({ description, wanted: LINK_ADDRESS_FORM }, parseInterfaceAddress);
+
+/** A link of a vnode. */
+export const link = map("A link", {
+  lan: field(
+    { description: "Name of the lan it leads to.", wanted: words.NAME_FORM, pattern: words.NAME_PATTERN },
+    words.parseName,
+  ),
+  address: v.optional(linkAddress("Address; the prefix length of the lan's subnet is filled in.")),
+  addresses: v.optional(list("Several addresses.", linkAddress("An address."), 1)),
+  mac: v.optional(mac("MAC. Default: 02:… derived from the names of vnode and link, always the same.")),
+  name: v.optional(field({
+    description: "Interface name inside the vnode. Default: eth1, eth2, … in order.",
+    wanted: words.LINK_FORM,
+    pattern: words.LINK_PATTERN,
+  }, words.parseLinkName)),
+  mtu: v.optional(mtu("MTU of the interface, at most the lan's. Default: the lan's.")),
+  ...shapeKeys,
+  egress: v.optional(
+    v.pipe(direction, v.description("From the vnode into the lan, over what is said for both ways.")),
+  ),
+  ingress: v.optional(
+    v.pipe(direction, v.description("From the lan into the vnode, over what is said for both ways.")),
+  ),
+});

@@ -1,0 +1,120 @@
+// What stands between a link that is and the link that should be: its host end, its bridge, what a new life has not
+// been given inside yet, and interfaces of the vnode that are none of its links. Pure. Shaping is shape_steps.ts's.
+import { generationOf } from "./life.ts";
+import { linkAlias, parseLinkAlias } from "./names.ts";
+import { shapeSteps } from "./shape_steps.ts";
+import type { Seen, Step } from "./step.ts";
+import type { FoundLink, HostView } from "./view.ts";
+import {
+  hostLinkLines,
+  insideLinkLines,
+  ipv6Names,
+  type LinkWiring,
+  segmentsOf,
+  speaksIpv6,
+  type Wiring,
+} from "./wiring.ts";
+
+/** The steps that make one link so, its shaping included. */
+export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
+  const { view, life } = seen;
+  const generation = generationOf(life);
+  const resource = `link ${wiring.vnode}/${link.name}`;
+  const end = view.links.get(link.end);
+  const alias = linkAlias(wiring.vnode, link.name, generation);
+  const why = endDiffers(link, end, alias, seen);
+  const steps: Step[] = [];
+  const fresh = why !== null;
+  if (fresh) {
+    steps.push({
+      resource,
+      verb: end === undefined ? "create" : "replace",
+      why,
+      // Deleting either end of a veth pair deletes both; an inside end without its host end cannot be.
+      clear: end === undefined ? [] : [link.end],
+      host: hostLinkLines(wiring, link, String(life.pid), generation),
+      ipv6: ipv6Names({ ...wiring, links: [link] }),
+      inside: insideLinkLines(link),
+    });
+  } else if (end!.master !== link.bridge) {
+    steps.push({
+      resource,
+      verb: "update",
+      why: `on ${end!.master === undefined ? "no bridge" : `"${end!.master}"`}, wanted "${link.bridge}"`,
+      host: [`link set ${link.end} master ${link.bridge}`],
+    });
+  }
+  if (!fresh) {
+    const host = [
+      ...(end!.mtu === link.mtu ? [] : mtuLines(link, end!)),
+      ...(end!.flags.includes("UP") ? [] : [`link set ${link.end} up`]),
+    ];
+    if (host.length > 0) {
+      steps.push({ resource, verb: "update", why: `mtu ${end!.mtu}, ${end!.flags.join(",")}`, host });
+    }
+    steps.push(...segmentSteps(resource, link, end!));
+    if (!seen.settled) steps.push(...insideSteps(wiring, link, seen));
+  }
+  return [...steps, ...shapeSteps(wiring, link, seen, fresh, alias)];
+}
+
+/** IPv6 that comes back with the MTU on an interface that is up would bring fe80:: along. */
+function mtuLines(link: LinkWiring, end: FoundLink): string[] {
+  const set = `link set ${link.end} mtu ${link.mtu}`;
+  if (speaksIpv6(end.mtu) || !speaksIpv6(link.mtu)) return [set];
+  return [
+    `link set ${link.end} down`,
+    set,
+    `link set ${link.end} addrgenmode none`,
+    `link set ${link.end} up`,
+  ];
+}
+
+/** The host's end stands for both: what a vnode's user does to the end inside is the user's. */
+function segmentSteps(resource: string, link: LinkWiring, end: FoundLink): Step[] {
+  const wanted = segmentsOf(link);
+  if (end.gso_max_segs === undefined || end.gso_max_segs === wanted) return [];
+  const set = (dev: string) => [`link set ${dev} gso_max_segs ${wanted}`];
+  const why = `gso_max_segs ${end.gso_max_segs}, wanted ${wanted}`;
+  return [{ resource, verb: "update", why, host: set(link.end), inside: set(link.name) }];
+}
+
+/** What a life that was not set up to its end still lacks inside. */
+function insideSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
+  const inside = seen.inside?.get(link.name);
+  const addresses = link.addresses.filter((address) => !inside?.addresses.includes(address));
+  if (addresses.length === 0 && inside?.flags.includes("UP") === true) return [];
+  return [{
+    resource: `link ${wiring.vnode}/${link.name}`,
+    verb: "update",
+    why: addresses.length === 0 ? "down inside" : `lacks ${addresses.join(", ")} inside`,
+    ipv6: ipv6Names({ ...wiring, links: [link] }),
+    inside: insideLinkLines({ ...link, addresses }),
+  }];
+}
+
+/** Why a host end must be made anew, or null when it is the right one. */
+function endDiffers(link: LinkWiring, end: FoundLink | undefined, alias: string, seen: Seen): string | null {
+  if (end === undefined) return "missing";
+  if (end.ifalias !== alias) return `of another life ("${end.ifalias ?? ""}")`;
+  if (end.linkinfo?.info_kind !== "veth") return `a ${end.linkinfo?.info_kind ?? "device"}, wanted a veth`;
+  if (seen.settled) return null;
+  const inside = seen.inside?.get(link.name);
+  if (inside === undefined) return "its end inside is missing";
+  const joined = end.link_index === inside.ifindex && inside.link_index === end.ifindex;
+  if (!joined) return "its end inside is another interface";
+  return inside.address === link.mac ? null : `MAC inside ${inside.address}, wanted ${link.mac}`;
+}
+
+/** Interfaces that carry this vnode's mark and are none of its links (any more). */
+export function strayLinkSteps(wiring: Wiring, view: HostView): Step[] {
+  const wanted = new Set(wiring.links.flatMap((link) => [link.end, link.ifb]));
+  return [...view.links.values()]
+    .filter((link) => parseLinkAlias(link.ifalias)?.vnode === wiring.vnode && !wanted.has(link.ifname))
+    .map((link) => ({
+      resource: `link ${wiring.vnode}/${parseLinkAlias(link.ifalias)!.link}`,
+      verb: "delete" as const,
+      why: `"${link.ifname}" is not in the spec`,
+      clear: [link.ifname],
+    }));
+}

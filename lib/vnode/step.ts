@@ -1,0 +1,38 @@
+// A step of wiring as data, and what was seen that it is made from. Owns the two types only; made by the
+// *_steps.ts beside this file, put together by difference.ts, run by apply_steps.ts.
+import type { Life } from "./life.ts";
+import type { HostView, InsideLink } from "./view.ts";
+
+/** One thing to do, with the lines it puts into each tool's batch. Phases run in this order, all steps at once. */
+export interface Step {
+  /** "link left/eth1". */
+  readonly resource: string;
+  readonly verb: "create" | "update" | "replace" | "delete" | "restore";
+  readonly why: string;
+  /** Interfaces on the host to delete; what is gone already is fine. */
+  readonly clear?: readonly string[];
+  /** `ip -batch` on the host. */
+  readonly host?: readonly string[];
+  /** Interfaces inside that get IPv6 back. */
+  readonly ipv6?: readonly string[];
+  /** `ip -batch` inside. */
+  readonly inside?: readonly string[];
+  /** `tc -batch`. */
+  readonly tc?: readonly string[];
+  /** `nft -f`. */
+  readonly nft?: readonly string[];
+}
+
+/** What was seen, for one vnode. */
+export interface Seen {
+  readonly view: HostView;
+  readonly life: Life;
+  /** True when this life was wired to the end before: what is inside is its user's by now. */
+  readonly settled: boolean;
+  /** Interfaces inside; null when settled (not looked at). */
+  readonly inside: ReadonlyMap<string, InsideLink> | null;
+  /** Host-side name of the control interface; null when there is none. */
+  readonly port: string | null;
+  /** Devices whose redirect to the ifb is in place. */
+  readonly redirected: ReadonlySet<string>;
+}
