@@ -1,4 +1,5 @@
-// Tells what is being done when it takes over a second: a spinner on a terminal, else a plain line now and then.
+// Tells what is being done when it takes over a second: a spinner on a terminal that somebody sits before, else (a pipe,
+// a boot console) a plain line now and then.
 // Owns one line of stderr; results and errors are not its business.
 import process from "node:process";
 
@@ -23,6 +24,8 @@ export interface Progress {
 export interface ProgressOptions {
   readonly stream?: { readonly isTTY?: boolean; readonly columns?: number; write(text: string): unknown };
   readonly quiet?: boolean;
+  /** Somebody sits before the stream, if it is a terminal. @default {true} */
+  readonly attended?: boolean;
   /** Milliseconds since some fixed moment. @default {performance.now} */
   readonly now?: () => number;
   /** Calls `tick` every `ms` until the answer is called. @default {setInterval, not keeping the process alive} */
@@ -31,9 +34,10 @@ export interface ProgressOptions {
 
 /** Shows progress on stderr. */
 export function createProgress(options: ProgressOptions = {}): Progress {
-  const { stream = process.stderr, quiet = false, now = () => performance.now(), every = interval } = options;
+  const { stream = process.stderr, quiet = false, attended = true } = options;
+  const { now = () => performance.now(), every = interval } = options;
   if (quiet) return { set() {}, clear() {}, stop() {} };
-  const spinner = stream.isTTY === true && process.env.TERM !== "dumb";
+  const spinner = attended && stream.isTTY === true && process.env.TERM !== "dumb";
   let text = "";
   let since = 0;
   let told = 0;

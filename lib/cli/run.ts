@@ -10,7 +10,7 @@ import { type Parsed, parseOptions, usageError } from "./parse.ts";
 import { createProgress } from "./progress.ts";
 import { asBerthError, changeText, errorJson, errorText, tally, tallyText } from "./report.ts";
 import type { Task } from "./task.ts";
-import { guardStreams, painter } from "./terminal.ts";
+import { guardStreams, isAttended, painter } from "./terminal.ts";
 import { childrenOf, findCommand, type Groups, splitWords, type Tree } from "./tree.ts";
 
 /** All that a command line needs to know. */
@@ -38,7 +38,7 @@ export async function runCommandLine(argv: readonly string[], commands: Commands
       signal instanceof Signalled && !(thrown instanceof BerthError) ? signal.told() : thrown,
     );
     process.exitCode = signalled(controller.signal) ?? error.exit;
-    const paint = painter(process.stderr, !flags.noColor);
+    const paint = painter(process.stderr, !flags.noColor && await isAttended());
     if (flags.json) process.stdout.write(errorJson(error));
     else process.stderr.write(errorText(error, paint, flags.verbose));
   }
@@ -159,8 +159,9 @@ async function execute(
   },
   controller: AbortController,
 ): Promise<number> {
-  const progress = createProgress({ quiet: settings.quiet || settings.json });
-  const paint = painter(process.stdout, colour);
+  const attended = await isAttended();
+  const progress = createProgress({ quiet: settings.quiet || settings.json, attended });
+  const paint = painter(process.stdout, colour && attended);
   const session = createSession({
     settings,
     options,

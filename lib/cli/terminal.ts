@@ -1,6 +1,23 @@
 // The process's streams: what may be coloured, and what happens when a reader goes away.
 // Owns no content. Colours: only on a terminal, without NO_COLOR and without --no-color.
 import process from "node:process";
+import { readText } from "../host/files.ts";
+
+/**
+ * Whether a process has a controlling terminal and is in its foreground, by its line of /proc/PID/stat (proc(5): tty_nr
+ * and tpgid). A boot console is a terminal, too, but nobody's: init opens it without taking it (O_NOCTTY), and what
+ * moves the cursor there ends up between others' lines and in their logs. Pure.
+ */
+export function isInForeground(stat: string): boolean {
+  const [, , group, , terminal, foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return terminal !== undefined && terminal !== "0" && group === foreground;
+}
+
+/** Whether somebody sits before this process: then lines may be drawn over and coloured. Reads /proc/self/stat. */
+export async function isAttended(): Promise<boolean> {
+  const stat = await readText("/proc/self/stat").catch(() => null);
+  return stat !== null && isInForeground(stat);
+}
 
 /** How text is painted. */
 export interface Paint {

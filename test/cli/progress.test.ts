@@ -2,14 +2,16 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createProgress } from "../../lib/cli/progress.ts";
+import { isInForeground } from "../../lib/cli/terminal.ts";
 
-function stage(isTTY: boolean) {
+function stage(isTTY: boolean, attended = true) {
   let now = 0;
   let written = "";
   let tick = () => {};
   let running = false;
   const progress = createProgress({
     stream: { isTTY, columns: 40, write: (text) => written += text },
+    attended,
     now: () => now,
     every(_ms, callback) {
       tick = callback;
@@ -54,15 +56,28 @@ test("a terminal gets one line, cut to its width and cleared at the end", () => 
 });
 
 test("elsewhere a plain line comes each five seconds, and names what is new", () => {
-  const { progress, at } = stage(false);
-  progress.set("Pulling debian:12");
-  assert.is(at(4_000), "");
-  assert.is(at(5_000), "still at it after 5 s: Pulling debian:12\n");
-  assert.is(at(9_000), "");
-  assert.is(at(10_500), "still at it after 11 s: Pulling debian:12\n");
-  progress.set("Starting left");
-  assert.is(at(11_000), "");
-  assert.is(at(16_000), "still at it after 6 s: Starting left\n");
+  // A pipe; and a boot console, which is a terminal that nobody sits before.
+  for (const { progress, at } of [stage(false), stage(true, false)]) {
+    progress.set("Pulling debian:12");
+    assert.is(at(4_000), "");
+    assert.is(at(5_000), "still at it after 5 s: Pulling debian:12\n");
+    assert.is(at(9_000), "");
+    assert.is(at(10_500), "still at it after 11 s: Pulling debian:12\n");
+    progress.set("Starting left");
+    assert.is(at(11_000), "");
+    assert.is(at(16_000), "still at it after 6 s: Starting left\n");
+    progress.stop();
+    assert.is(at(20_000), "");
+  }
+});
+
+test("isInForeground() takes neither a boot console nor a job in the background for somebody's terminal", () => {
+  const stat = (tty: number, group: number, foreground: number) =>
+    `812 (berth (x) y) S 790 ${group} 790 ${tty} ${foreground} 4194304 0 0 0 0\n`;
+  assert.ok(isInForeground(stat(34816, 812, 812)));
+  assert.not.ok(isInForeground(stat(0, 812, -1)), "init's own console: no controlling terminal");
+  assert.not.ok(isInForeground(stat(34816, 812, 790)), "in the background");
+  assert.not.ok(isInForeground(""));
 });
 
 test.run();
