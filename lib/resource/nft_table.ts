@@ -1,4 +1,4 @@
-// One nftables table of our own as a resource: its chains are ours rule by rule, its sets exist but their
+// One nftables table of our own as a resource: its chains are ours rule by rule, its sets and maps exist but their
 // elements are others' (the gate's and the watch's): replacing chains never touches an element.
 // Does not know what the rules are for: firewall.ts says that.
 import { createHash } from "node:crypto";
@@ -6,11 +6,15 @@ import { BerthError } from "../log/error.ts";
 import type { Look } from "../host/types.ts";
 import type { Change, Resource } from "./types.ts";
 
-/** A named set; elements come and go without this resource. */
+/** A named set, or a map where it has data; elements come and go without this resource. */
 export interface NftSet {
   readonly name: string;
   /** nft's own type words, one per part of the key: ["ifname", "ether_addr"]. */
   readonly type: readonly string[];
+  /** The key as expressions, where a part has no type of its own: ["iifname", "@th,64,128"], typed "integer" above. */
+  readonly typeof?: readonly string[];
+  /** Type words of what a map says of its keys: ["verdict"]. Absent in a set. */
+  readonly data?: readonly string[];
 }
 
 /** A chain; with `hook` a base chain (policy accept), else one that others jump to. */
@@ -86,9 +90,16 @@ function hookText(hook: NftChain["hook"]): string {
   return hook === undefined ? "" : `${hook.type} ${hook.at} ${hook.priority} accept`;
 }
 
+/** A set's kind as it is compared: "ipv4_addr", of a map "ipv4_addr : verdict". */
+function kindOf(type: readonly string[], data: readonly string[] | undefined): string {
+  return data === undefined ? type.join(" . ") : `${type.join(" . ")} : ${data.join(" . ")}`;
+}
+
+const isMap = (kind: string) => kind.includes(" : ");
+
 function desiredState(table: NftTable): NftState {
   return {
-    sets: Object.fromEntries(table.sets.map((set) => [set.name, set.type.join(" . ")])),
+    sets: Object.fromEntries(table.sets.map((set) => [set.name, kindOf(set.type, set.data)])),
     chains: Object.fromEntries(
       table.chains.map((
         chain,
@@ -150,9 +161,11 @@ export function tableText(table: NftTable, found: NftState | null): string {
     if (found?.chains[chain.name] !== undefined) lines.push(`flush chain ${at} ${chain.name}`);
   }
   for (const name of others) lines.push(`delete chain ${at} ${name}`);
-  for (const set of oddSets) lines.push(`delete set ${at} ${set.name}`);
+  for (const { name } of oddSets) {
+    lines.push(`delete ${isMap(found!.sets[name]!) ? "map" : "set"} ${at} ${name}`);
+  }
   for (const chain of oddChains) lines.push(`delete chain ${at} ${chain.name}`);
-  for (const set of table.sets) lines.push(`add set ${at} ${set.name} { type ${set.type.join(" . ")}; }`);
+  for (const set of table.sets) lines.push(setLine(at, set));
   for (const chain of table.chains) {
     const hook = chain.hook;
     const body = hook === undefined
@@ -168,8 +181,43 @@ export function tableText(table: NftTable, found: NftState | null): string {
   return lines.join("\n") + "\n";
 }
 
+/** The key of a map that has a `typeof` needs one for its data, too: none of ours is both. */
+function setLine(at: string, { name, type, typeof: expressions, data }: NftSet): string {
+  const key = expressions === undefined ? `type ${type.join(" . ")}` : `typeof ${expressions.join(" . ")}`;
+  return `add ${data === undefined ? "set" : "map"} ${at} ${name} { ${key}${
+    data === undefined ? "" : ` : ${data.join(" . ")}`
+  }; }`;
+}
+
+/** Type words as nft's versions print them: a word, words, since 1.1 the expressions of a `typeof`. */
+type ListedType = string | readonly string[] | { readonly typeof: Expression };
+
+interface Expression {
+  readonly concat?: readonly Expression[];
+  readonly meta?: { readonly key: string };
+  readonly payload?: { readonly protocol?: string; readonly field?: string };
+}
+
+/** Types of the expressions that our sets are keyed by. What is not here has none of its own: "integer". */
+const EXPRESSION_TYPES: Readonly<Record<string, string>> = {
+  iifname: "ifname",
+  oifname: "ifname",
+  "ether saddr": "ether_addr",
+  "ip saddr": "ipv4_addr",
+  "ip6 saddr": "ipv6_addr",
+};
+
+function typeWords(type: ListedType): readonly string[] {
+  if (typeof type === "string") return type.split(" . ");
+  if (!("typeof" in type)) return type;
+  return (type.typeof.concat ?? [type.typeof]).map(({ meta, payload }) =>
+    EXPRESSION_TYPES[meta?.key ?? `${payload?.protocol} ${payload?.field}`] ?? "integer"
+  );
+}
+
 interface Listed {
-  readonly set?: { readonly name: string; readonly type: string | readonly string[] };
+  readonly set?: { readonly name: string; readonly type: ListedType };
+  readonly map?: { readonly name: string; readonly type: ListedType; readonly map: ListedType };
   readonly chain?: {
     readonly name: string;
     readonly type?: string;
@@ -185,8 +233,9 @@ export function parseTable(text: string): NftState {
   const { nftables } = JSON.parse(text) as { nftables: readonly Listed[] };
   const sets: Record<string, string> = {};
   const chains: Record<string, { hook: string; rules: string[] }> = {};
-  for (const { set, chain, rule } of nftables) {
-    if (set !== undefined) sets[set.name] = typeof set.type === "string" ? set.type : set.type.join(" . ");
+  for (const { set, map, chain, rule } of nftables) {
+    if (set !== undefined) sets[set.name] = kindOf(typeWords(set.type), undefined);
+    if (map !== undefined) sets[map.name] = kindOf(typeWords(map.type), typeWords(map.map));
     if (chain !== undefined) {
       const hook = chain.hook === undefined
         ? ""

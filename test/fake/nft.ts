@@ -1,8 +1,16 @@
 // The fake machine's nft and iptables: as much of their languages as berth speaks. State stands in files below /fake.
 import type { FakeCommand, FakeOutput, Machine } from "./host.ts";
 
+interface NamedSet {
+  readonly type: readonly string[];
+  /** Type words of a map's data. */
+  readonly data?: readonly string[];
+  /** By key; the data is "" in a plain set. */
+  readonly elements: Readonly<Record<string, string>>;
+}
+
 interface Table {
-  readonly sets: Record<string, readonly string[]>;
+  readonly sets: Record<string, NamedSet>;
   readonly chains: Record<string, { readonly hook: string; readonly rules: readonly string[] }>;
 }
 type Tables = Record<string, Table>;
@@ -13,7 +21,7 @@ function read({ files }: Machine): Tables {
   return JSON.parse(files.get(NFT)?.text ?? "{}") as Tables;
 }
 
-/** nft -f -, list table, list chains. One transaction: all lines or none. */
+/** nft -f -, list table with elements or without, list chains. One transaction: all lines or none. */
 export const nftCommands: FakeCommand = ({ argv, input }, machine) => {
   const line = argv.join(" ");
   if (line === "nft -f -") {
@@ -27,12 +35,12 @@ export const nftCommands: FakeCommand = ({ argv, input }, machine) => {
     return {};
   }
   if (line === "nft -j -t list chains") return { stdout: JSON.stringify({ nftables: allChains(machine) }) };
-  const [, family, name] = /^nft -j -t list table (\S+) (\S+)$/.exec(line) ?? [];
+  const [, terse, family, name] = /^nft -j (-t )?list table (\S+) (\S+)$/.exec(line) ?? [];
   if (family === undefined) return null;
   const table = read(machine)[`${family} ${name}`];
   if (table === undefined) return { exit: 1, stderr: "Error: No such file or directory\n" };
   const listed = [
-    ...Object.entries(table.sets).map(([set, type]) => ({ set: { name: set, type } })),
+    ...Object.entries(table.sets).map(([set, it]) => listedSet(set, it, terse !== undefined)),
     ...Object.entries(table.chains).map(([chain, { hook }]) => ({ chain: { name: chain, ...hookOf(hook) } })),
     ...Object.entries(table.chains).flatMap(([chain, { rules }]) =>
       rules.map((rule) => ({ rule: { chain, comment: /comment "([^"]*)"$/.exec(rule)?.[1] } }))
@@ -40,6 +48,47 @@ export const nftCommands: FakeCommand = ({ argv, input }, machine) => {
   ];
   return { stdout: JSON.stringify({ nftables: listed }) };
 };
+
+/** Keys and data that have parts are printed as such, numbers as numbers. */
+function printed(text: string): unknown {
+  const parts = text.split(" . ").map((part) => /^\d{1,15}$/.test(part) ? Number(part) : part);
+  const [verdict, target] = text.split(" ");
+  if (verdict === "jump" || verdict === "goto") return { [verdict]: { target } };
+  if (["accept", "drop", "return"].includes(text)) return { [text]: null };
+  return parts.length === 1 ? parts[0] : { concat: parts };
+}
+
+function listedSet(name: string, { type, data, elements }: NamedSet, terse: boolean): unknown {
+  const pairs = Object.entries(elements);
+  const elem = (all: unknown[]) => terse || all.length === 0 ? {} : { elem: all };
+  if (data === undefined) return { set: { name, type, ...elem(pairs.map(([key]) => printed(key))) } };
+  const map = data.length === 1 ? data[0] : data;
+  return {
+    map: { name, type, map, ...elem(pairs.map(([key, value]) => [printed(key), printed(value)])) },
+  };
+}
+
+/** Adds or takes away one element; answers with what nft would complain about, or null. */
+function applyElement(table: Table, verb: string, text: string): string | null {
+  const [, name, inner] = /^\S+ element \S+ \S+ (\S+) \{ (.*) \}$/.exec(text) ?? [];
+  const set = table.sets[name ?? ""];
+  if (set === undefined) return "No such file or directory";
+  const [key, data = ""] = inner!.replaceAll('"', "").split(" : ") as [string, string?];
+  const { [key]: there, ...others } = set.elements;
+  if (verb === "delete") {
+    if (there === undefined) return "No such file or directory";
+    table.sets[name!] = { ...set, elements: others };
+    return null;
+  }
+  if (there !== undefined && there !== data) return "File exists";
+  const chain = /^(jump|goto) (\S+)$/.exec(data)?.[2];
+  if (chain !== undefined && table.chains[chain] === undefined) return "No such file or directory";
+  table.sets[name!] = { ...set, elements: { ...set.elements, [key]: data } };
+  return null;
+}
+
+/** Types of a `typeof`'s expressions. */
+const TYPES: Readonly<Record<string, string>> = { iifname: "ifname", "ether saddr": "ether_addr" };
 
 function hookOf(text: string): Record<string, unknown> {
   const [, type, hook, prio] = /type (\w+) hook (\w+) priority (-?\d+)/.exec(text) ?? [];
@@ -61,14 +110,27 @@ function apply(tables: Tables, text: string): string | null {
   const chain = table.chains[object];
   switch (`${verb} ${kind}`) {
     case "add set":
-      table.sets[object] ??= /type ([^;]*);/.exec(text)![1]!.split(" . ");
+    case "add map": {
+      const [, word, kind] = /\{ (type|typeof) ([^;]*);/.exec(text)!;
+      const [type, data] = kind!.split(" : ").map((one) => one.split(" . "));
+      table.sets[object] ??= {
+        type: word === "type" ? type! : type!.map((part) => TYPES[part] ?? "integer"),
+        ...(data && { data }),
+        elements: {},
+      };
       return null;
+    }
     case "delete set":
+    case "delete map":
       return delete table.sets[object] ? null : "Busy";
+    case "add element":
+    case "delete element":
+      return applyElement(table, verb!, text);
     case "add chain":
       table.chains[object] ??= { hook: rest.join(" "), rules: [] };
       return null;
     case "delete chain":
+      if (isJumpedTo(table, object)) return "Device or resource busy";
       return delete table.chains[object] ? null : "Busy";
   }
   if (chain === undefined) return "No such chain";
@@ -77,6 +139,12 @@ function apply(tables: Tables, text: string): string | null {
     table.chains[object] = { ...chain, rules: [...chain.rules, rest.join(" ")] };
   } else return "The fake nft does not know";
   return null;
+}
+
+function isJumpedTo(table: Table, chain: string): boolean {
+  return Object.values(table.sets).some(({ elements }) =>
+    Object.values(elements).some((data) => data === `jump ${chain}` || data === `goto ${chain}`)
+  );
 }
 
 const saved = ({ files }: Machine, family: string) => files.get(`/fake/${family}tables`)?.text ?? "";

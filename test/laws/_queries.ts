@@ -30,6 +30,7 @@ export const ALLOWED: readonly Command[] = [
   ],
   ...["bridge -j link show", "bridge fdb", "bridge -j -d vlan show"],
   ...["nft -j list tables", "nft -a list ruleset", "nft --version", "nft -s list table inet filter"],
+  ...["nft -j list table bridge berth", "nft -j list map ip berth_nat forwards"],
   ...["iptables-save", "iptables-save -t filter", "ip6tables-save -t nat"],
   ...["iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"],
   ...["ss -H -l -t -n", "ss -l -x", "ethtool -k lo", "ethtool --json -k lo", "ethtool -i lo"],

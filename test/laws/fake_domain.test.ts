@@ -23,6 +23,7 @@ import { createFakeHost, type FakeHost } from "../fake/host.ts";
 import { iptablesCommands, nftCommands, plantRules } from "../fake/nft.ts";
 import { laws, type Subject, type World } from "./laws.ts";
 import { FACTS, KEYS, NETWORK } from "./domain_subjects.ts";
+import { elementsSubject } from "./subjects.ts";
 
 const hosts = new WeakMap<World, FakeHost>();
 const machineOf = (world: World) => hosts.get(world)!.machine;
@@ -190,6 +191,8 @@ laws("the firewall", (): Subject => ({
   },
   gone: nft("delete table bridge berth\ndelete table inet berth\ndelete table ip berth_nat\n"),
 }), open([], true));
+
+laws("elements of sets and maps", elementsSubject, open([], true));
 
 laws("the gate's script", (): Subject => ({
   resources: [

@@ -17,7 +17,7 @@ import { nftTable } from "../../lib/resource/nft_table.ts";
 import { skip } from "../skip.ts";
 import { isApart, privateDirectories, runApart, sh } from "./apart.ts";
 import { laws, type Subject, type World } from "./laws.ts";
-import { filesSubject, jsonSubject, linksSubject } from "./subjects.ts";
+import { elementsSubject, filesSubject, jsonSubject, linksSubject } from "./subjects.ts";
 
 const BASE = "/tmp/laws";
 const SYSCTLS = [
@@ -188,7 +188,10 @@ function declare(): void {
   laws("bridge option and macvlan", legsSubject, openWorld("lean"));
   laws("sysctls", sysctlSubject, openWorld("lean"));
   if (findProgram("nft") === null) skip(test, "nftables table: all laws", "nft is not on this machine");
-  else laws("nftables table", tableSubject, openWorld("lean"));
+  else {
+    laws("nftables table", tableSubject, openWorld("lean"));
+    laws("nftables elements", elementsSubject, openWorld("lean"));
+  }
   if (!existsSync("/proc/modules")) skip(test, "modules: all laws", "this kernel loads no modules");
   else laws("modules", modulesSubject, openWorld("lean"));
 }

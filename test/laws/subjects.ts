@@ -4,6 +4,8 @@ import type { Host } from "../../lib/host/types.ts";
 import { directory, textFile } from "../../lib/resource/kinds/file.ts";
 import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
 import { addressOn, bridge } from "../../lib/resource/kinds/link.ts";
+import { nftElement } from "../../lib/resource/kinds/nft_element.ts";
+import { nftTable } from "../../lib/resource/nft_table.ts";
 import type { Subject } from "./laws.ts";
 
 /** A new directory with a new file, a file that was there before with another text and mode. */
@@ -107,5 +109,45 @@ export function linksSubject(): Subject {
     async gone(host) {
       await host.exec(ipBatch(["link del dev bb-left", "link del dev bb-right", "link del dev foreign0"]));
     },
+  };
+}
+
+/** A table with a set of raw payload and maps, elements that are kept and one that comes and goes, beside a foreign table. */
+export function elementsSubject(): Subject {
+  const table = nftTable({
+    family: "bridge",
+    name: "berth",
+    sets: [
+      { name: "names", type: ["ifname"] },
+      {
+        name: "targets",
+        type: ["ifname", "ether_addr", "integer"],
+        typeof: ["iifname", "ether saddr", "@th,64,128"],
+      },
+      { name: "verdicts", type: ["ether_addr"], data: ["verdict"] },
+      { name: "marks", type: ["ether_addr"], data: ["mark"] },
+    ],
+    chains: [{ name: "inner", rules: ["iifname @names accept"] }, { name: "spare", rules: [] }],
+  });
+  const uplink = nftElement("bridge berth", "names", "ens3");
+  const raw = nftElement(
+    "bridge berth",
+    "targets",
+    "ip . 02:00:00:00:00:01 . 0xfe800000000000000000000000000001",
+  );
+  const nft = (...lines: string[]) => (host: Host) =>
+    host.exec({ argv: ["nft", "-f", "-"], input: lines.map((line) => `${line}\n`).join("") }).then(() => {});
+  return {
+    resources: [table, uplink, raw],
+    plant: nft("add table bridge foreign", "add set bridge foreign names { type ifname; }"),
+    drift: { of: uplink.id, by: nft('delete element bridge berth names { "ens3" }') },
+    edit: {
+      by: nft('add element bridge foreign names { "ens3" }'),
+      survives: async (host) =>
+        (await host.query({ argv: ["nft", "-j", "list", "table", "bridge", "foreign"] })).stdout.includes(
+          "ens3",
+        ),
+    },
+    gone: nft("delete table bridge berth"),
   };
 }
