@@ -168,17 +168,45 @@ function machineOf(made: Made): Machine {
   const withConsole = (error: unknown) =>
     new Error(`${error instanceof Error ? error.message : error}\nThe console's end:\n${consoleEnd()}`);
 
+  let panicked = false;
+  /** The console since the machine was switched on: an earlier life's panic is none of this one. */
+  let lately = "";
+  /** Why nothing can come of it any more, or null. `until` would go on past an error until its deadline. */
+  const over = (): string | null => {
+    if (qemu === undefined || qemu.exitCode !== null || qemu.signalCode !== null) {
+      return `QEMU has ended (${qemu?.signalCode ?? `exit code ${qemu?.exitCode}`})`;
+    }
+    return panicked ? "The machine's kernel has panicked" : null;
+  };
+  const overTold = async (why: string | null) => {
+    if (why === null) return;
+    // The kernel goes on to tell where it was; its last line is this one.
+    if (panicked) await until("the panic's end", () => lately.includes("end Kernel panic")).catch(() => {});
+    throw new Error(why);
+  };
+  const listen = (chunk: unknown) => {
+    // One megabyte is some twenty boots.
+    said = (said + chunk).slice(-1_000_000);
+    lately += chunk;
+    const hasPanic = lately.includes("Kernel panic - not syncing");
+    lately = lately.slice(-10_000);
+    if (panicked || !hasPanic) return;
+    panicked = true;
+    channel?.close(); // whoever waits for an answer
+  };
+
   let began = 0;
   const ready = async (how: "booted" | "agent", not: string | null) => {
     const deadlineMs = (options.bootMs ?? 300_000) - (Date.now() - began);
     try {
       await until(how === "agent" ? "the machine's agent" : "the end of the boot", async (seen) => {
-        if (qemu?.exitCode !== null || qemu.signalCode !== null) throw new Error("QEMU has ended");
+        if (over() !== null) return true;
         seen(`${said.length} bytes on the console`);
         channel ??= existsSync(clone.outside(SOCKET)) ? await openChannel(clone.outside(SOCKET)) : undefined;
         if (channel === undefined || channel.bootId === null || channel.bootId === not) return false;
         return how === "agent" || channel.booted;
       }, { deadlineMs, everyMs: 200 });
+      await overTold(over());
     } catch (error) {
       throw withConsole(error);
     }
@@ -242,10 +270,12 @@ function machineOf(made: Made): Machine {
     async powerOff() {
       await must(["/bin/sh", "-c", "(sleep 0.2; poweroff) >/dev/null 2>&1 &"]);
       await until("the machine to switch itself off", () => {
-        return qemu === undefined || qemu.exitCode !== null || qemu.signalCode !== null;
-      }, { deadlineMs: 300_000, everyMs: 200 }).catch((error) => {
-        throw withConsole(error);
-      });
+        return over() !== null;
+      }, { deadlineMs: 300_000, everyMs: 200 }).then(() => overTold(panicked ? over() : null)).catch(
+        (error) => {
+          throw withConsole(error);
+        },
+      );
       channel?.close();
       channel = undefined;
       await clone.run(["rm", "-f", SOCKET]);
@@ -260,10 +290,9 @@ function machineOf(made: Made): Machine {
       if (qemu !== undefined) throw new Error("The machine is switched on already");
       began = Date.now();
       qemu = clone.start(argvOf(made, "log"));
-      for (const stream of [qemu.stdout!, qemu.stderr!]) {
-        // One megabyte is some twenty boots.
-        stream.on("data", (chunk) => said = (said + chunk).slice(-1_000_000));
-      }
+      panicked = false;
+      lately = "";
+      for (const stream of [qemu.stdout!, qemu.stderr!]) stream.on("data", listen);
       await ready(how, null);
     },
     console: consoleEnd,
