@@ -31,6 +31,7 @@ import {
   setAside,
   syncTree,
   takeBack,
+  unmark,
   verifyTree,
 } from "./tree_ops.ts";
 import type { Change, Op, Resource } from "./types.ts";
@@ -80,7 +81,7 @@ export function containerdRoot(
       if (isCopy) refuseCopy(id, to, found);
       // On the way back the line goes first: without it, what stands here is whole and the one in use.
       if (home.mark !== null && ops.write.length > 0) return move(parts, ops, finishBack(parts));
-      if (home.mark !== null) return adopt(parts, ops, [clearTree(HOME), { remove: `${HOME}/${COPY_MARK}` }]);
+      if (home.mark !== null) return adopt(parts, ops, [clearTree(HOME), unmark(HOME)]);
       if (!isCopy && (place.filled || isSwitched)) return adopt(parts, ops, []);
       return home.filled ? move(parts, ops) : adopt(parts, ops, []);
     },
@@ -109,14 +110,10 @@ export function containerdRoot(
       }
       const isCopy = place.mark !== null && !isSwitched;
       if (without.write.length > 0 && !isCopy) {
-        const clear = home.mark === null ? [] : [clearTree(HOME), { remove: `${HOME}/${COPY_MARK}` }];
+        const clear = home.mark === null ? [] : [clearTree(HOME), unmark(HOME)];
         return goBack(parts, prior, without, [...clear, ...mountOps()]);
       }
-      const left = isSwitched
-        ? [{ remove: `${to}/${COPY_MARK}` }]
-        : place.mark?.id === found.id
-        ? cleared(to, place.isMount)
-        : [];
+      const left = isSwitched ? [unmark(to)] : place.mark?.id === found.id ? cleared(to, place.isMount) : [];
       const bare = !prior.existed && !home.free && !home.filled ? bareHome() : [];
       const ops = [...without.write, ...left, ...bare, ...(found.note === null ? [] : parts.pause.start)];
       return ops.length === 0 ? [] : [change(parts, "delete", "a move that was cut short", "safe", ops)];
@@ -187,7 +184,7 @@ function finish(parts: Parts, number: string): readonly Op[] {
     asideUnder(HOME, number),
     sealCover(HOME),
     closeCover(),
-    { remove: `${to}/${COPY_MARK}` },
+    unmark(to),
   ];
 }
 
@@ -245,10 +242,13 @@ function adopt(given: Parts, { write, former }: LineOps, before: readonly Op[]):
   const { parts, judged } = careful(given);
   const { to, found, pause } = parts;
   const { home, place, images } = found;
-  const isBoth = home.filled && images > 0 && found.placeImages > 0;
+  // Also over a place without any: images must not go out of sight for what is none.
+  const isBoth = home.filled && images > 0;
   const aside = home.filled && before.length === 0;
   if (found.busy && found.engine.instance === null) refuseBusy(parts.id, HOME);
-  const why = isBoth
+  const why = isBoth && found.placeImages === 0
+    ? `"${HOME}" has images, and "${to}" has content without any`
+    : isBoth
     ? `both "${HOME}" and "${to}" have images`
     : write.length === 0
     ? `"${to}" is not mounted at "${HOME}"`
@@ -298,7 +298,7 @@ function mountedAlready(parts: Parts, write: readonly Op[]): readonly Change[] {
     ...(found.cover === null
       ? []
       : found.cover.marked
-      ? [clearTree(underCover(HOME)), { remove: `${underCover(HOME)}/${COPY_MARK}` }, closeCover()]
+      ? [clearTree(underCover(HOME)), unmark(underCover(HOME)), closeCover()]
       : [closeCover()]),
     ...(mark === null ? [] : finish(parts, mark.number)),
     ...(found.note === null ? [] : startAgain(parts)),
@@ -331,7 +331,7 @@ function goBack(
         ...without,
         unmount,
         ...(prior.existed ? [] : bareHome()),
-        { remove: `${to}/${COPY_MARK}` },
+        unmark(to),
         ...(place.isMount ? [] : [{ remove: to }]),
         ...pause.start,
       ]),
@@ -358,7 +358,7 @@ function goBack(
       ...without,
       unmount,
       setAside(to, place.number),
-      { remove: `${HOME}/${COPY_MARK}` },
+      unmark(HOME),
       ...pause.start,
     ], [
       ...pause.halt,
@@ -373,7 +373,7 @@ function goBack(
 
 /** A way back whose line in fstab is gone: the copy at home was whole before that. */
 function finishBack({ to, found }: Parts): readonly Op[] {
-  return [setAside(to, found.home.mark!.number), { remove: `${HOME}/${COPY_MARK}` }];
+  return [setAside(to, found.home.mark!.number), unmark(HOME)];
 }
 
 function bareHome(): readonly Op[] {
@@ -381,7 +381,7 @@ function bareHome(): readonly Op[] {
 }
 
 function cleared(to: string, isMount: boolean): readonly Op[] {
-  return [clearTree(to), { remove: `${to}/${COPY_MARK}` }, ...(isMount ? [] : [{ remove: to }])];
+  return [clearTree(to), unmark(to), ...(isMount ? [] : [{ remove: to }])];
 }
 
 function stateOp(id: string): Op {

@@ -1,7 +1,7 @@
 // A directory under a mount, as ops: what a bind mount covers is reached through a second mount of the directory above
 // it, so that it can be filled or emptied while everybody sees the mount alone. Owns the scripts, as tree_ops.ts does
 // for trees; containerd_root.ts says when they are run.
-import { ASIDE, COPY_MARK, treeScript } from "./tree_ops.ts";
+import { ASIDE, COPY_MARK, NO_CONTENT, treeScript } from "./tree_ops.ts";
 import type { Op } from "./types.ts";
 
 /** Where the directory above is mounted a second time. */
@@ -27,7 +27,8 @@ const SEAL = `[ -n "$(ls -A "$1")" ] || chattr +i "$1" 2>/dev/null || true`;
  * is no content.
  */
 const ASIDE_UNDER = `set -e
-[ -n "$(ls -A "$1")" ] && [ ! -e "$1/${COPY_MARK}" ] || exit 0
+[ -d "$1" ] && [ ! -e "$1/${COPY_MARK}" ] || exit 0
+[ -n "$(find "$1" -mindepth 1 -maxdepth 1 ${NO_CONTENT} -print -quit)" ] || exit 0
 mkdir -p "$2"
 chown --reference="$1" "$2"
 chmod --reference="$1" "$2"

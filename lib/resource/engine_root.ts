@@ -26,6 +26,7 @@ import {
   setAside,
   syncTree,
   takeBack,
+  unmark,
   verifyTree,
 } from "./tree_ops.ts";
 import type { Change, Op, Resource } from "./types.ts";
@@ -175,7 +176,7 @@ function move({ id, found, from, to, ops, former, back }: Wish): readonly Change
       ...ops,
       setAside(from.path, number),
       ...(back === undefined ? [leaveLink(from.path, to.path)] : []),
-      { remove: `${to.path}/${COPY_MARK}` },
+      unmark(to.path),
       ...service.start,
     ],
     // The mark first: what was copied must never be taken for a root that somebody has used.
@@ -253,7 +254,7 @@ function unfinished(id: string, found: EngineRootState, to: Place): readonly Cha
 function finish({ path, mark }: Place, linked: boolean): readonly Op[] {
   const { from, number } = mark!;
   const link = linked ? [leaveLink(from, path)] : [];
-  return [setAside(from, number), ...link, { remove: `${path}/${COPY_MARK}` }];
+  return [setAside(from, number), ...link, unmark(path)];
 }
 
 /** Nothing stands where the root was: whoever goes there, an engine without its daemon.json too, finds it by a link. */
@@ -278,7 +279,7 @@ function cleared(id: string, place: Place): Change {
     risk: "safe",
     do: [
       clearTree(place.path),
-      { remove: `${place.path}/${COPY_MARK}` },
+      unmark(place.path),
       ...(place.isMount ? [] : [{ remove: place.path }]),
     ],
     undo: [],

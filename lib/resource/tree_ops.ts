@@ -5,16 +5,20 @@ import type { Op } from "./types.ts";
 
 /** In a tree: it is an unfinished copy, or one whose switch is not finished; its truth stands elsewhere. */
 export const COPY_MARK = ".berth-copy";
+/** What begins the name of a mark that a killed berth was just writing (host/files.ts): it says nothing yet. */
+const MARK_DRAFT = `.${COPY_MARK}.berth-`;
 /** What begins the names of what was set aside within a mount point. */
 export const ASIDE = ".set-aside";
-/** Names that are no content of a tree. */
-const NO_CONTENT = `! -name lost+found ! -name ${COPY_MARK} ! -name '${ASIDE}*'`;
+/** Names that are no content of a tree, for find. */
+export const NO_CONTENT =
+  `! -name lost+found ! -name ${COPY_MARK} ! -name '${MARK_DRAFT}*' ! -name '${ASIDE}*'`;
 /** Millions of files on slow disks take hours; a day is no more a copy but a fault. */
 const COPY_MS = 86_400_000;
 
 /** True for a name at the top of a tree that is content of it. */
 export function isContent(name: string): boolean {
-  return name !== "lost+found" && name !== COPY_MARK && !name.startsWith(ASIDE);
+  return name !== "lost+found" && name !== COPY_MARK && !name.startsWith(MARK_DRAFT) &&
+    !name.startsWith(ASIDE);
 }
 
 /** With everything that an image is made of: owners, times, hard links, xattrs (ACLs among them), devices, holes. */
@@ -54,6 +58,12 @@ exit 1`;
 const CLEAR = `set -e
 [ -e "$1/${COPY_MARK}" ]
 find "$1" -mindepth 1 -maxdepth 1 ${NO_CONTENT} -exec rm -rf --one-file-system -- {} +`;
+
+/** With what was never finished of it; for good before what comes next. */
+const UNMARK = `set -e
+[ -d "$1" ] || exit 0
+rm -f -- "$1/${COPY_MARK}" "$1/${MARK_DRAFT}"*
+sync "$1" 2>/dev/null || true`;
 
 /** By one rename; a mount point cannot be renamed: what is in it moves into a directory of it. */
 const SET_ASIDE = `set -e
@@ -127,6 +137,11 @@ export function verifyTree(from: string, to: string): Op {
 /** Deletes the content of a tree that bears the mark of an unfinished copy; fails on any other. */
 export function clearTree(path: string): Op {
   return treeScript("berth-clear-tree", `clear the unfinished copy ${path}`, CLEAR, [path]);
+}
+
+/** Takes the mark away: the tree is what it is. Does nothing where there is none. */
+export function unmark(path: string): Op {
+  return treeScript("berth-unmark", `take the mark of a copy from ${path}`, UNMARK, [path], 60_000);
 }
 
 /** Where a tree goes when it is set aside. `number` is "" or "-2", "-3" …, so that nothing stands there yet. */

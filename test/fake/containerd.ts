@@ -3,6 +3,7 @@
 // books are seen. Fails on what it does not know.
 import { CONTAINERD_ROOT as HOME } from "../../lib/resource/containerd_root_look.ts";
 import { UNDER, underCover } from "../../lib/resource/cover_ops.ts";
+import { isContent } from "../../lib/resource/tree_ops.ts";
 import type { FakeCommand, Machine } from "./host.ts";
 
 const MOUNTINFO = "/proc/self/mountinfo";
@@ -108,7 +109,9 @@ export const containerdCommands: FakeCommand = ({ argv }, machine) => {
     case "berth-aside-under":
       if (machine.files.has(`${one}/.berth-copy`)) return {};
       if (
-        [...machine.files.keys(), ...machine.directories.keys()].some((path) => path.startsWith(`${one}/`))
+        [...machine.files.keys(), ...machine.directories.keys()].some((path) =>
+          path.startsWith(`${one}/`) && isContent(path.slice(one.length + 1).split("/")[0]!)
+        )
       ) {
         machine.directories.set(real(two), 0o755);
         moveAll(machine, one, real(two));

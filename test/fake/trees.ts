@@ -64,6 +64,11 @@ export const treeCommands: FakeCommand = ({ argv }, machine) => {
       if (!machine.files.has(`${one}/${COPY_MARK}`)) return { exit: 1 };
       for (const path of content(machine, one)) drop(machine, path);
       return {};
+    case "berth-unmark":
+      for (const path of [...machine.files.keys()]) {
+        if (path === `${one}/${COPY_MARK}` || path.startsWith(`${one}/.${COPY_MARK}.`)) drop(machine, path);
+      }
+      return {};
     case "berth-set-aside":
       if (machine.directories.has(one) && !machine.directories.has(two)) rename(machine, one, two);
       return {};

@@ -19,7 +19,7 @@ import {
 import { createFakeHost, type FakeHost } from "../fake/host.ts";
 import { treeCommands } from "../fake/trees.ts";
 import { laws, type Subject, type World } from "./laws.ts";
-import { Crash, mortal } from "./mortal.ts";
+import { Crash, mortal, tornAt } from "./mortal.ts";
 
 const ROOT = "/vms/docker";
 const OLD = "/var/lib/docker";
@@ -138,33 +138,35 @@ const whole = (host: FakeHost, root: string) =>
 const ensuring = (host: Host, consent?: () => boolean) =>
   createEnsure({ host, mode: "apply", journal: createJournal(host), ...(consent ? { consent } : {}) });
 
-test("engineRoot() leaves a whole root in use, whichever op a crash comes after", async () => {
-  for (let calls = 1, survived = false; !survived; calls++) {
-    const host = machine();
-    await plantRoot(host, OLD, "web");
-    startDockerd(host.machine);
-    try {
-      await ensuring(mortal(host, calls)).ensure(engineRoot(ROOT));
-      survived = true;
-    } catch (error) {
-      let at: unknown = error;
-      while (at instanceof Error && !(at instanceof Crash)) at = at.cause;
-      assert.instance(at, Crash, String(error));
+for (const [how, dying] of [["after", mortal], ["within", tornAt]] as const) {
+  test(`engineRoot() leaves a whole root in use, whichever op a crash comes ${how}`, async () => {
+    for (let calls = 1, survived = false; !survived; calls++) {
+      const host = machine();
+      await plantRoot(host, OLD, "web");
+      startDockerd(host.machine);
+      try {
+        await ensuring(dying(host, calls)).ensure(engineRoot(ROOT));
+        survived = true;
+      } catch (error) {
+        let at: unknown = error;
+        while (at instanceof Error && !(at instanceof Crash)) at = at.cause;
+        assert.instance(at, Crash, String(error));
+      }
+      const root = await named(host);
+      assert.ok(whole(host, root), `after call ${calls}: "${root}" is not whole`);
+      // Whoever starts the engine now, on the old root or the new: what it writes is not lost.
+      await host.writeText(`${root}/volumes/since/_data/file`, "since\n");
+      await ensuring({ ...host }).ensure(engineRoot(ROOT));
+      assert.is(await named(host), ROOT);
+      assert.ok(whole(host, ROOT));
+      assert.is(host.machine.files.get(`${ROOT}/volumes/since/_data/file`)?.text, "since\n", `call ${calls}`);
+      assert.ok(whole(host, `${OLD}.set-aside`), "what was before is still there");
+      assert.is(await host.readLink(OLD), ROOT);
+      assert.ok(startDockerd(host.machine) === null);
+      assert.not([...host.machine.files.keys()].some((path) => path.includes(".berth-copy")));
     }
-    const root = await named(host);
-    assert.ok(whole(host, root), `after call ${calls}: "${root}" is not whole`);
-    // Whoever starts the engine now, on the old root or the new: what it writes is not lost.
-    await host.writeText(`${root}/volumes/since/_data/file`, "since\n");
-    await ensuring({ ...host }).ensure(engineRoot(ROOT));
-    assert.is(await named(host), ROOT);
-    assert.ok(whole(host, ROOT));
-    assert.is(host.machine.files.get(`${ROOT}/volumes/since/_data/file`)?.text, "since\n", `call ${calls}`);
-    assert.ok(whole(host, `${OLD}.set-aside`), "what was before is still there");
-    assert.is(await host.readLink(OLD), ROOT);
-    assert.ok(startDockerd(host.machine) === null);
-    assert.not([...host.machine.files.keys()].some((path) => path.endsWith(".berth-copy")));
-  }
-});
+  });
+}
 
 test("engineRoot() adopts a root that stands there, and sets the fresh one aside", async () => {
   const host = machine();
