@@ -5,6 +5,7 @@ import process from "node:process";
 import { stripVTControlCharacters } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { cutAt, JOURNAL, type Moment } from "./_cuts.ts";
 import { EXPERIMENT, ping, shapingLines } from "./_experiment.ts";
 import {
   boxImage,
@@ -30,6 +31,10 @@ export interface Row {
 const DISKS = [34 * 1024, 34 * 1024];
 /** A boot with everything in it takes two minutes on a quiet machine. */
 export const BOOT_MS = 1_500_000;
+
+/** Run in the image: a file system with a file, on the disk after those two, that berth must leave alone. */
+const FOREIGN =
+  `mkdir /root/foreign; echo kept >/root/foreign/file; mkfs.ext4 -q -F -d /root/foreign /dev/vde`;
 
 const BOX = `#!/bin/sh
 ### BEGIN INIT INFO
@@ -169,6 +174,8 @@ export interface RowStories {
   /** Registers a story, or skips it where there is no such machine. */
   story(name: string, play: () => Promise<void>): void;
   firstBoot(): void;
+  /** Instead: the power goes during it, again and again, and a disk of somebody else's is beside it. */
+  cutFirstBoot(moments: readonly Moment[]): void;
   secondBoot(): void;
   /** Power off; only then does the next row of a file begin. */
   end(): void;
@@ -197,6 +204,30 @@ export async function rowStories(row: Row): Promise<RowStories> {
         await isAsWanted(opened, row);
         lasting = await opened.sh(PERSISTENT);
       }),
+    cutFirstBoot: (moments) =>
+      story(
+        `first boot, the power cut ${moments.length} times: as wanted, nothing of before is lost`,
+        async () => {
+          const { image, disks, ...options } = await rowMachine(row);
+          const withForeign = { ...options, image: `${FOREIGN}\n${image}`, disks: [...disks!, 256] };
+          opened = await openMachine(withForeign, "agent");
+          for (const moment of moments) {
+            tell(`${row.suite}: cut at line ${await cutAt(opened, moment)} of the journal`);
+            await opened.start("agent");
+          }
+          await opened.booted();
+          tell(`${row.suite}: first boot that was not cut ${(opened.bootMs / 1000).toFixed(1)} s`);
+          tell(`${await opened.sh(`wc -l <${JOURNAL}`)} lines of journal`);
+          await isAsWanted(opened, row);
+          assert.is(
+            await opened.sh("mount -r /dev/disk/by-id/virtio-disk2 /mnt; cat /mnt/file; umount /mnt"),
+            "kept\n",
+          );
+          const check = await opened.run(["berth", "host", "check"], { timeoutMs: BOOT_MS });
+          assert.is(check.exit, 0, `${check.stdout}\n${check.stderr}`);
+          lasting = await opened.sh(PERSISTENT);
+        },
+      ),
     secondBoot: () =>
       story("a reboot changes nothing that lasts; vnodes and wiring come back", async () => {
         const qdiscs = await shapingLines(machine());

@@ -2,7 +2,6 @@
 // QEMU runs in a throw-away vhost, so that it ends with the test process and leaves nothing. Asserts nothing itself.
 import type { ChildProcess } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { type Clone, openClone } from "../../tasks/dev/sandbox/clone.ts";
 import { imageTar } from "../../tasks/dev/sandbox/layers.ts";
@@ -29,7 +28,7 @@ export interface MachineOptions {
   readonly memoryMiB?: number;
   /** Milliseconds from power-on to the end of the boot. @default {300000} */
   readonly bootMs?: number;
-  /** Emulated processors. @default {$BERTH_VM_CPUS, or two where there are two} */
+  /** Emulated processors. @default {$BERTH_VM_CPUS, or one: two files run at a time} */
   readonly cpus?: number;
 }
 
@@ -137,7 +136,7 @@ export function argvOf({ image, options }: Made, console: "log" | "hand"): strin
     socket: SOCKET,
     memoryMiB: options.memoryMiB ?? 1536,
     nice: Number(process.env["BERTH_VM_NICE"] ?? 10),
-    cpus: options.cpus ?? Number(process.env["BERTH_VM_CPUS"] ?? Math.min(2, availableParallelism())),
+    cpus: options.cpus ?? Number(process.env["BERTH_VM_CPUS"] ?? 1),
     console,
   });
 }
