@@ -75,6 +75,11 @@ export const tree: Tree = {
     summary: "Prepare this machine: all host tasks in order",
     load: () => import("./host/up.ts"),
   },
+  "probe": {
+    summary: "Measure for berth verify: a task on standard input, its answer on standard output",
+    hidden: true,
+    load: () => import("./probe.ts"),
+  },
   "run": {
     summary: "Run a script of your own",
     load: () => import("./run.ts"),
