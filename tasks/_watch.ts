@@ -52,7 +52,7 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
       log,
       clock: systemClock,
       signal,
-      ensure: (resource) => hands().ensure(resource),
+      ensureAll: (resources) => hands().ensureAll(resources),
       resyncMs,
       async engineTakesCalls() {
         // A client of its own: an engine that shuts down goes on serving the connections it has.

@@ -65,8 +65,30 @@ export interface Shape {
   readonly rateBps?: number;
   /** Microseconds. */
   readonly delayUs?: number;
+  /** Microseconds by which the delay varies, at most the delay. */
+  readonly jitterUs?: number;
+  /** Percent, 0 to 100, as all that follow: how much a frame's jitter depends on that of the frame before. */
+  readonly jitterCorrelation?: number;
+  /** How the jitter spreads. @default {uniform} */
+  readonly distribution?: "normal" | "pareto" | "paretonormal";
   /** Percent, 0 to 100. */
   readonly lossPercent?: number;
+  readonly lossCorrelation?: number;
+  /** Gilbert and Elliott's loss instead of `lossPercent`: chances of going bad and good, and of loss in each state. */
+  readonly lossModel?: {
+    readonly toBad: number;
+    readonly toGood: number;
+    readonly inBad: number;
+    readonly inGood: number;
+  };
+  readonly duplicatePercent?: number;
+  readonly duplicateCorrelation?: number;
+  readonly corruptPercent?: number;
+  readonly corruptCorrelation?: number;
+  readonly reorderPercent?: number;
+  readonly reorderCorrelation?: number;
+  /** Where frames wait for the rate. @default {from rate and delay} */
+  readonly queue?: { readonly packets: number } | { readonly bytes: number };
 }
 
 export interface LanSpec {
@@ -76,9 +98,40 @@ export interface LanSpec {
   readonly subnets: readonly string[];
   /** @default {1500} */
   readonly mtu: number;
+  /** @default {bridge} */
+  readonly driver?: "macvlan";
+  /** A device of the machine that it is on. Absent: it is local. */
+  readonly device?: string;
+  /** The VLAN of that device. Absent: its untagged frames. */
+  readonly vlan?: number;
+  /** The tunnel that joins it to the same lan on other hosts. */
+  readonly vxlan?: {
+    readonly id: number;
+    /** Addresses of the other hosts. */
+    readonly peers: readonly string[];
+    /** Our own address. Absent: the kernel's choice. */
+    readonly local?: string;
+    readonly port: number;
+  };
+  /** Addresses with prefix length that the host itself has on it. Absent: the host is not reachable there. */
+  readonly host?: readonly string[];
+  /** Present where it is a hub: each port hears everything. */
+  readonly learning?: false;
+  /** Present where a link says nothing with another's MAC or address. */
+  readonly antiSpoof?: true;
+}
+
+/** A link that goes up and down by the clock: its state follows from the time alone, and survives any restart. */
+export interface Flap {
+  /** Milliseconds. A period begins with these. */
+  readonly upMs: number;
+  readonly downMs: number;
+  /** Periods are counted from this many milliseconds after the beginning of Unix time. */
+  readonly offsetMs: number;
 }
 
 export interface LinkSpec {
+  /** "" where `device` is set. */
   readonly lan: string;
   /** Name inside the vnode. @default {"eth1", "eth2" … in order} */
   readonly name: string;
@@ -96,12 +149,64 @@ export interface LinkSpec {
    * packets would otherwise take the 64 kB that segmentation offload hands on at once for one.
    */
   readonly oneSegment?: true;
+  /** As its lan is made: copied, so that a vnode's spec alone says how it is wired. @default {bridge} */
+  readonly driver?: "macvlan";
+  /** From the lan: the device that a macvlan sits on. */
+  readonly parent?: string;
+  /** A device of the machine's own, handed in. */
+  readonly device?: string;
+  /** Present where the link has no carrier. */
+  readonly up?: false;
+  readonly flap?: Flap;
+  /** Of this interface inside: FAMILY.KEY → value ("ipv4.rp_filter": "0"). */
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** From the lan: a hub. */
+  readonly learning?: false;
+  /** From the lan: the host has an address on it. */
+  readonly host?: true;
+  /** From the lan. */
+  readonly antiSpoof?: true;
+  /** For computed routes, of leaving by this link. @default {1} */
+  readonly cost?: number;
 }
 
 export interface RouteSpec {
   /** "10.1.0.0/16" or "default". */
   readonly to: string;
   readonly via: string;
+  /** Interface inside; needed where the next hop is a link-local address. Absent: found by `via`. */
+  readonly dev?: string;
+}
+
+/** What may come to a vnode and leave it by the control network. */
+export interface Firewall {
+  /** What becomes of what no rule speaks of. */
+  readonly style: "open" | "basic" | "closed";
+  /** Present where what the style drops is logged. */
+  readonly log?: true;
+  /** Before the style; the first that fits decides. */
+  readonly rules: readonly FirewallRule[];
+}
+
+/** One rule of a vnode's own. Absent fields fit anything. */
+export interface FirewallRule {
+  readonly way: "in" | "out";
+  readonly verdict: "accept" | "drop" | "reject";
+  readonly protocol?: "tcp" | "udp" | "icmp";
+  /** First and last port of each range. */
+  readonly ports?: readonly (readonly [number, number])[];
+  /** Subnets or addresses: whom it comes from (in) or goes to (out). */
+  readonly peers?: readonly string[];
+  readonly log?: true;
+}
+
+/** A port of the host's that leads to one of a vnode. */
+export interface Forward {
+  readonly protocol: "tcp" | "udp";
+  /** On every address of the host. */
+  readonly port: number;
+  /** On the vnode's control address. */
+  readonly to: number;
 }
 
 export interface VnodeSpec {
@@ -121,6 +226,18 @@ export interface VnodeSpec {
   readonly routes: readonly RouteSpec[];
   /** Extra names for /etc/hosts: name → address. */
   readonly hosts: Readonly<Record<string, string>>;
+  /** Whose whole topology it belongs to, and whom it is kept apart from. Absent: the common one. */
+  readonly experiment?: string;
+  /** @default {manual: the written routes alone} */
+  readonly routing?: "static";
+  /** Whether it hands on packets for others. Absent only in records of earlier versions: as the engine made it. */
+  readonly forwarding?: boolean;
+  /** Of its network namespace: name with dots → value ("net.ipv4.tcp_ecn": "1"). */
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** The control network's gateway. Not within `control`, which its container's digest is made from. */
+  readonly gateway?: string;
+  readonly firewall?: Firewall;
+  readonly forwards?: readonly Forward[];
   /** The file and line it was read from, for messages. */
   readonly source: string;
 }

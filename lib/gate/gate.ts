@@ -6,6 +6,7 @@ import { createHost } from "../host/host.ts";
 import type { Host } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { generationOf, lifeOf } from "../vnode/life.ts";
+import { effectiveSpec } from "../vnode/live.ts";
 import { readRecord } from "../vnode/record.ts";
 import { unwire, wire } from "../vnode/wire.ts";
 import { wiringOf } from "../vnode/wiring.ts";
@@ -67,7 +68,7 @@ async function wireStart(host: Host, call: GateCall): Promise<void> {
       next: `docker start ${call.vnode}`,
     });
   }
-  const wired = await wire(host, wiringOf(record.spec), life, {
+  const wired = await wire(host, wiringOf(effectiveSpec(record)), life, {
     locked: true,
     hostsPath: record.hostsPath,
     readBack: false,

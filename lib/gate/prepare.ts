@@ -1,6 +1,8 @@
 // The ready-made batches of a vnode, written when its spec or its container changed, so that the gate's
 // script can wire a start in some 20 ms without starting berth at all. Pure data out of the wiring.
 import type { Host } from "../host/types.ts";
+import { elementLines } from "../vnode/element_steps.ts";
+import { effectiveSpec } from "../vnode/live.ts";
 import { GATE_DIRECTORY, gatePath } from "../vnode/paths.ts";
 import type { VnodeRecord } from "../vnode/record.ts";
 import {
@@ -9,10 +11,10 @@ import {
   hostsBlock,
   ifbLines,
   insideLinkLines,
-  ipv6Names,
   PLACE,
   routeLines,
   shapeLines,
+  sysctlsOf,
   wiringOf,
 } from "../vnode/wiring.ts";
 
@@ -24,11 +26,13 @@ function text(lines: readonly string[]): string {
  * The files of a container's gate directory, by name.
  *
  * `vnode`: its name. `ends`: host-side interface names. `host.ip`: `ip -batch` on the host, with places for pid
- * and generation. `inside.ip`: `ip -batch` inside. `ipv6`: interfaces that get IPv6. `tc`: `tc -batch`.
- * `control`: MAC and address on the control network. `hosts`: our block of /etc/hosts. `hosts.path`: where.
+ * and generation. `inside.ip`: `ip -batch` inside. `sysctls`: "PATH VALUE" lines, below /proc/sys inside; a
+ * directory without it is of an earlier berth, and the script leaves that start to berth. `tc`: `tc -batch`.
+ * `control`: MAC and address on the control network. `nft`: lines of the transaction that registers the control
+ * port, without places. `hosts`: our block of /etc/hosts. `hosts.path`: where.
  */
 export function gateFiles(record: VnodeRecord): Readonly<Record<string, string>> {
-  const wiring = wiringOf(record.spec);
+  const wiring = wiringOf(effectiveSpec(record));
   const host = wiring.links.flatMap((link) => [
     ...hostLinkLines(wiring, link, PLACE.pid, PLACE.generation),
     ...ifbLines(wiring, link, PLACE.generation),
@@ -38,9 +42,10 @@ export function gateFiles(record: VnodeRecord): Readonly<Record<string, string>>
     "ends": text(hostNames(wiring)),
     "host.ip": text(host),
     "inside.ip": text([...wiring.links.flatMap(insideLinkLines), ...routeLines(wiring)]),
-    "ipv6": text(ipv6Names(wiring)),
+    "sysctls": text(sysctlsOf(wiring).map(([path, value]) => `${path} ${value}`)),
     "tc": text(wiring.links.flatMap(shapeLines)),
     "control": text([`${wiring.control.mac} ${wiring.control.address}`]),
+    "nft": text(elementLines(wiring.elements)),
     "hosts": hostsBlock(wiring),
     "hosts.path": text([record.hostsPath]),
   };

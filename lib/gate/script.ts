@@ -154,7 +154,7 @@ $1 element ${table} ${CONTROL_SETS.names} { \\"$2\\" }
 
 # The good path: nothing but the batches, two at a time. Any doubt ends it, and berth itself looks at the matter.
 quick() {
-  [ -n "$pid" ] && [ -n "$start" ] && [ -r "$dir/host.ip" ] || return 1
+  [ -n "$pid" ] && [ -n "$start" ] && [ -r "$dir/host.ip" ] && [ -r "$dir/sysctls" ] || return 1
   read -r mac address <"$dir/control" && read -r hosts <"$dir/hosts.path" || return 1
   if [ -s "$dir/hosts" ]; then
     while read -r line; do [ "$line" != "${HOSTS_BEGIN}" ] || return 1; done <"$hosts" || return 1
@@ -185,14 +185,18 @@ quick() {
   # What an earlier life left: added first, so that deleting it cannot fail.
   [ -z "$old" ] || [ "$old" = "$port" ] || { element add "$old"; element delete "$old"; }
   element add "$port"
+  [ ! -s "$dir/nft" ] || elements="\${elements}include \\"$dir/nft\\""
   nft -f - <<NFT || return 1
 $elements
 NFT
   wait "$links" || return 1
   [ ! -s "$dir/tc" ] || { tc -batch "$dir/tc" & tc=$!; }
-  if [ -s "$dir/ipv6" ]; then
+  if [ -s "$dir/sysctls" ]; then
     nsenter --net="$netns" sh -c '
-      while read -r name; do echo 0 >"/proc/sys/net/ipv6/conf/$name/disable_ipv6" || exit 1; done <"$1/ipv6"
+      while read -r path value; do
+        case $path in *..*) exit 1 ;; net/*) ;; *) exit 1 ;; esac
+        printf "%s\\n" "$value" >"/proc/sys/$path" || exit 1
+      done <"$1/sysctls"
       [ ! -s "$1/inside.ip" ] || exec ip -batch "$1/inside.ip"' sh "$dir" || return 1
   elif [ -s "$dir/inside.ip" ]; then
     nsenter --net="$netns" ip -batch "$dir/inside.ip" || return 1

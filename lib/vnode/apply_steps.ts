@@ -1,27 +1,32 @@
-// Runs steps: one process per tool and phase, whatever their number. Order: clear what is stale; host links and
-// control elements; IPv6, addresses and routes inside, and shaping.
+// Runs steps: one process per tool and phase, whatever their number. Order: devices go home; clear what is stale;
+// host links and elements; sysctls, addresses and routes inside, and shaping.
 import type { Command, Host, Output } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { Step } from "./difference.ts";
 import { DOOMED_GROUP } from "./names.ts";
 
-/** IPv6 back on, per interface: dockerd switches it off in a container's namespace. Names come as arguments. */
-const IPV6_ON =
-  'for name; do echo 0 >"/proc/sys/net/ipv6/conf/$name/disable_ipv6" || exit 1; done; exec ip -batch -';
+/** Sysctls, then a batch. Paths and values come as arguments, by turns; what the engine made read-only is written too. */
+const SYSCTLS = `while [ $# -gt 0 ]; do
+  printf '%s\\n' "$2" >"/proc/sys/$1" || { echo "Cannot write '$2' to /proc/sys/$1" >&2; exit 1; }
+  shift 2
+done
+exec ip -batch -`;
 
 /**
  * The commands that steps come down to, in rounds: those of a round touch different things and run at once.
  * `pid` is the vnode's init: its namespace is entered for "inside".
  */
 export function commandsOf(steps: readonly Step[], pid: number | null): Command[][] {
-  const lines = (key: "clear" | "host" | "ipv6" | "inside" | "tc" | "nft") =>
+  const lines = (key: "leave" | "clear" | "host" | "inside" | "tc" | "nft") =>
     steps.flatMap((step) => step[key] ?? []);
   const batch = (argv: readonly string[], all: readonly string[], more: Partial<Command> = {}): Command[] =>
     all.length === 0 ? [] : [{ argv, input: all.join("\n") + "\n", ...more }];
-  const [clear, ipv6, inside] = [lines("clear"), lines("ipv6"), lines("inside")];
+  const [clear, inside] = [lines("clear"), lines("inside")];
+  const sysctls = steps.flatMap((step) => step.sysctls ?? []).flat();
+  const netns = pid === null ? undefined : `/proc/${pid}/ns/net`;
   const doomed = clear.map((name) => `link set dev ${name} group ${DOOMED_GROUP}`);
-  const enter = ipv6.length === 0 ? ["ip", "-batch", "-"] : ["sh", "-c", IPV6_ON, "sh", ...ipv6];
   return [
+    batch(["ip", "-batch", "-"], lines("leave"), { netns }),
     // -force goes on after an error: an interface that has gone since the look is what we wanted.
     batch(
       ["ip", "-force", "-batch", "-"],
@@ -30,7 +35,11 @@ export function commandsOf(steps: readonly Step[], pid: number | null): Command[
     ),
     [...batch(["ip", "-batch", "-"], lines("host")), ...batch(["nft", "-f", "-"], lines("nft"))],
     [
-      ...batch(enter, inside, { netns: pid === null ? undefined : `/proc/${pid}/ns/net` }),
+      ...(sysctls.length === 0 ? batch(["ip", "-batch", "-"], inside, { netns }) : [{
+        argv: ["sh", "-c", SYSCTLS, "sh", ...sysctls],
+        input: inside.map((line) => `${line}\n`).join(""),
+        netns,
+      }]),
       ...batch(["tc", "-batch", "-"], lines("tc")),
     ],
   ];

@@ -1,7 +1,8 @@
 // The running experiment as a graph and as a drawing: vnodes as boxes on the left, lans as double lines, links
 // between them. Pure: records and status in, nodes, edges and lines out. For `berth graph`.
-import type { Shape } from "../config/types.ts";
+import type { LinkSpec, Shape } from "../config/types.ts";
 import { formatDelay, formatPercent, formatRate } from "../config/units.ts";
+import { effectiveSpec } from "./live.ts";
 import type { VnodeRecord } from "./record.ts";
 import type { VnodeStatus } from "./status.ts";
 
@@ -45,12 +46,16 @@ export interface Graph {
   readonly links: readonly GraphLink[];
 }
 
+function linksOf(record: VnodeRecord | undefined): readonly LinkSpec[] {
+  return record === undefined ? [] : effectiveSpec(record).links;
+}
+
 /** The graph of the vnodes that are. Order: vnodes by name, lans by the first link on them. */
 export function graphOf(records: readonly VnodeRecord[], statuses: readonly VnodeStatus[]): Graph {
   const byName = new Map(records.map((record) => [record.name, record]));
   const vnodes = [...statuses].sort((a, b) => a.name < b.name ? -1 : 1);
   const links = vnodes.flatMap((status) =>
-    (byName.get(status.name)?.spec.links ?? []).map((link): GraphLink => ({
+    linksOf(byName.get(status.name)).map((link): GraphLink => ({
       vnode: status.name,
       lan: link.lan,
       interface: link.name,

@@ -2,6 +2,7 @@
 // Owned always: host ends, ifbs, bridge membership, qdiscs, control elements. Inside: only what a new life
 // has not been given yet. Puts together what link_steps.ts, shape_steps.ts and control_steps.ts find.
 import { controlSteps } from "./control_steps.ts";
+import { elementSteps } from "./element_steps.ts";
 import { linkSteps, strayLinkSteps } from "./link_steps.ts";
 import type { Seen, Step } from "./step.ts";
 import { routeLines, type Wiring } from "./wiring.ts";
@@ -17,6 +18,10 @@ export function stepsOf(wiring: Wiring, seen: Seen): Step[] {
   );
   const steps = links.flat();
   steps.push(...strayLinkSteps(wiring, seen.view));
+  if (wiring.sysctls.length > 0 && !seen.settled) {
+    const resource = `sysctls ${wiring.vnode}`;
+    steps.unshift({ resource, verb: "create", why: "new life", sysctls: wiring.sysctls });
+  }
   // Routes lean on links: set once a generation, and again with a link that had to be made anew.
   const routes = routeLines(wiring);
   if (routes.length > 0 && (!seen.settled || made.length > 0)) {
@@ -27,6 +32,6 @@ export function stepsOf(wiring: Wiring, seen: Seen): Step[] {
       inside: routes,
     });
   }
-  steps.push(...controlSteps(wiring, seen));
+  steps.push(...controlSteps(wiring, seen), ...elementSteps(wiring, seen));
   return steps;
 }

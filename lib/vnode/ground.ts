@@ -2,6 +2,7 @@
 import type { Docker } from "../docker/types.ts";
 import type { Host } from "../host/types.ts";
 import type { Log } from "../log/log.ts";
+import type { Ensurer } from "../resource/ensure.ts";
 import type { Ensure } from "../resource/types.ts";
 
 /** The hands and the eyes of one run. */
@@ -10,6 +11,8 @@ export interface Ground {
   readonly docker: Docker;
   readonly log: Log;
   readonly ensure: Ensure;
+  /** Many at once: one look for all. */
+  readonly ensureAll: Ensurer["ensureAll"];
   readonly mode: "apply" | "plan";
   /** Who wants it, for the record: "berth vnode up". */
   readonly by: string;

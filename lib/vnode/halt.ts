@@ -7,7 +7,9 @@ import { ensureLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { resolvPath, VNODES_DIRECTORY } from "./paths.ts";
 import { forgetRecord, readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
+import { ensureRules } from "./rules.ts";
 import { overStaleTask, startVnode } from "./start.ts";
+import { refreshPeers } from "./topology.ts";
 import { unwire } from "./wire.ts";
 import { wireRunning } from "./up.ts";
 
@@ -102,6 +104,7 @@ export async function haltAll(ground: Ground, options: HaltAllOptions): Promise<
 export async function boot(ground: Ground, names: readonly string[]): Promise<Outcome[]> {
   const records = await Promise.all(names.map((name) => knownRecord(ground, name)));
   await ensureLans(ground, lansOfRecords(records));
+  await ensureRules(ground, await readRecords(ground.host));
   return await forEach(records, async (record): Promise<Outcome> => {
     const container = await ground.docker.inspectContainer(record.containerId);
     if (container === null) {
@@ -174,6 +177,10 @@ export async function destroy(ground: Ground, names: readonly string[]): Promise
     await ground.host.remove(`${VNODES_DIRECTORY}/${name}`);
     return { vnode: name, changed: true, did: ["destroyed"] };
   }, fails);
-  if (ground.mode === "apply") await removeLonelyLans(ground.host, lansOfRecords(gone));
+  if (ground.mode === "apply") {
+    await ensureRules(ground, await readRecords(ground.host));
+    await removeLonelyLans(ground.host, lansOfRecords(gone));
+    await refreshPeers(ground, gone.map((record) => record.name));
+  }
   return outcomes;
 }

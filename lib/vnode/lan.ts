@@ -2,6 +2,7 @@
 // Ports come and go with their vnodes (wire.ts); the host itself is kept off it by the firewall.
 import type { LanSpec } from "../config/types.ts";
 import type { Command, Look } from "../host/types.ts";
+import type { AnyResource } from "../resource/ensure.ts";
 import type { Change, Op, Resource } from "../resource/types.ts";
 import { bridgeName, lanAlias } from "./names.ts";
 import { speaksIpv6 } from "./wiring.ts";
@@ -108,6 +109,11 @@ export function lan(spec: LanSpec): Resource<LanState> {
       }];
     },
   };
+}
+
+/** Everything that a lan is made of, in the order it is made. */
+export function lanResources(spec: LanSpec): readonly AnyResource[] {
+  return [lan(spec)];
 }
 
 async function observeBridge(look: Look, name: string): Promise<LanState | null> {

@@ -2,17 +2,34 @@
 import type { LanSpec } from "../config/types.ts";
 import type { Host } from "../host/types.ts";
 import type { Ground } from "./ground.ts";
-import { lan } from "./lan.ts";
+import { lanResources } from "./lan.ts";
 import { readRecords, type VnodeRecord } from "./record.ts";
 
 /** Makes lans. Answers with those that were not as wanted before. */
 export async function ensureLans(
-  ground: Pick<Ground, "ensure">,
+  ground: Pick<Ground, "ensureAll">,
   lans: readonly LanSpec[],
 ): Promise<LanSpec[]> {
-  const made: LanSpec[] = [];
-  for (const one of lans) if ((await ground.ensure(lan(one))).changed) made.push(one);
-  return made;
+  if (lans.length === 0) return [];
+  const parts = lans.flatMap((spec) => lanResources(spec).map((resource) => ({ spec, resource })));
+  const ensured = await ground.ensureAll(parts.map(({ resource }) => resource));
+  return [...new Set(parts.filter((_, index) => ensured[index]!.changed).map(({ spec }) => spec))];
+}
+
+/**
+ * Makes lans as ensureLans does, but what is wrong with one keeps no other from being made.
+ *
+ * @returns what was wrong.
+ */
+export async function mendLans(
+  ground: Pick<Ground, "ensureAll">,
+  lans: readonly LanSpec[],
+): Promise<unknown[]> {
+  const faults: unknown[] = [];
+  const together = await ensureLans(ground, lans).then(() => true, () => false);
+  if (together) return faults;
+  for (const one of lans) await ensureLans(ground, [one]).catch((error) => void faults.push(error));
+  return faults;
 }
 
 /** Lans of records, each once. */
@@ -26,9 +43,10 @@ export async function removeLonelyLans(host: Host, lans: readonly LanSpec[]): Pr
   const used = new Set(lansOfRecords(await readRecords(host)).map((one) => one.name));
   for (const spec of lans) {
     if (used.has(spec.name)) continue;
-    const resource = lan(spec);
-    for (const change of resource.revert(null, await resource.observe(host))) {
-      for (const op of change.do) if ("run" in op) await host.exec(op.run);
+    for (const resource of [...lanResources(spec)].reverse()) {
+      for (const change of resource.revert(null, await resource.observe(host))) {
+        for (const op of change.do) if ("run" in op) await host.exec(op.run);
+      }
     }
   }
 }

@@ -8,7 +8,6 @@ import type { FoundLink, HostView } from "./view.ts";
 import {
   hostLinkLines,
   insideLinkLines,
-  ipv6Names,
   type LinkWiring,
   segmentsOf,
   speaksIpv6,
@@ -33,7 +32,7 @@ export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] 
       // Deleting either end of a veth pair deletes both; an inside end without its host end cannot be.
       clear: end === undefined ? [] : [link.end],
       host: hostLinkLines(wiring, link, String(life.pid), generation),
-      ipv6: ipv6Names({ ...wiring, links: [link] }),
+      sysctls: link.sysctls,
       inside: insideLinkLines(link),
     });
   } else if (end!.master !== link.bridge) {
@@ -88,7 +87,7 @@ function insideSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
     resource: `link ${wiring.vnode}/${link.name}`,
     verb: "update",
     why: addresses.length === 0 ? "down inside" : `lacks ${addresses.join(", ")} inside`,
-    ipv6: ipv6Names({ ...wiring, links: [link] }),
+    sysctls: link.sysctls,
     inside: insideLinkLines({ ...link, addresses }),
   }];
 }
@@ -109,12 +108,15 @@ function endDiffers(link: LinkWiring, end: FoundLink | undefined, alias: string,
 /** Interfaces that carry this vnode's mark and are none of its links (any more). */
 export function strayLinkSteps(wiring: Wiring, view: HostView): Step[] {
   const wanted = new Set(wiring.links.flatMap((link) => [link.end, link.ifb]));
-  return [...view.links.values()]
-    .filter((link) => parseLinkAlias(link.ifalias)?.vnode === wiring.vnode && !wanted.has(link.ifname))
-    .map((link) => ({
-      resource: `link ${wiring.vnode}/${parseLinkAlias(link.ifalias)!.link}`,
+  return [...view.links.values()].flatMap((link) => {
+    const mark = parseLinkAlias(link.ifalias);
+    // A device of the machine's own is given back, never deleted.
+    if (mark?.vnode !== wiring.vnode || mark.device !== undefined || wanted.has(link.ifname)) return [];
+    return [{
+      resource: `link ${wiring.vnode}/${mark.link}`,
       verb: "delete" as const,
       why: `"${link.ifname}" is not in the spec`,
       clear: [link.ifname],
-    }));
+    }];
+  });
 }

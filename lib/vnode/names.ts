@@ -8,6 +8,10 @@ export const HOST_END_PREFIX = "bve-";
 export const IFB_PREFIX = "bif-";
 /** The bridge of a lan. */
 export const BRIDGE_PREFIX = "bbr-";
+/** The device of a lan's tunnel to other hosts. */
+export const VXLAN_PREFIX = "bvx-";
+/** The device of a lan's VLAN on a device of the machine. */
+export const VLAN_PREFIX = "bvl-";
 /**
  * The interface group that host ends and ifbs are put into to be deleted all at once, "bert" as a number: deleted
  * one by one, the kernel waits some 20 ms for each (200 ifbs: 3.8 s, as a group 57 ms, measured).
@@ -45,15 +49,41 @@ export function lanAlias(lan: string): string {
   return `berth:lan=${lan}`;
 }
 
-/** Alias (mark) of a host end or ifb: whose it is, and of which life. */
-export function linkAlias(vnode: string, link: string, generation: string): string {
-  return `berth:v=${vnode}:l=${link}:g=${generation}`;
+/** A device of the machine as it was before a vnode was given it, so that it can be given back. */
+export interface GivenDevice {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+}
+
+/** What the mark of an interface says. */
+export interface LinkMark {
+  readonly vnode: string;
+  readonly link: string;
+  readonly generation: string;
+  /** Present on a device of the machine's own: it is given back, never deleted. */
+  readonly device?: GivenDevice;
+}
+
+/** Alias (mark) of a host end or ifb, or of a device handed in: whose it is, and of which life. */
+export function linkAlias(vnode: string, link: string, generation: string, device?: GivenDevice): string {
+  const before = device === undefined
+    ? ""
+    : `:d=${device.name},${device.mac},${device.mtu},${device.up ? 1 : 0}`;
+  return `berth:v=${vnode}:l=${link}:g=${generation}${before}`;
 }
 
 /** What an alias says, or null when it is not a link's mark of ours. */
-export function parseLinkAlias(
-  alias: string | undefined,
-): { vnode: string; link: string; generation: string } | null {
-  const match = /^berth:v=([^:]+):l=([^:]+):g=(.+)$/.exec(alias ?? "");
-  return match === null ? null : { vnode: match[1]!, link: match[2]!, generation: match[3]! };
+export function parseLinkAlias(alias: string | undefined): LinkMark | null {
+  const match = /^berth:v=([^:]+):l=([^:]+):g=([^:]+)(?::d=([^:]+),([0-9a-f:]+),(\d+),([01]))?$/
+    .exec(alias ?? "");
+  if (match === null) return null;
+  const [, vnode = "", link = "", generation = "", name, mac = "", mtu, up] = match;
+  return {
+    vnode,
+    link,
+    generation,
+    ...(name !== undefined && { device: { name, mac, mtu: Number(mtu), up: up === "1" } }),
+  };
 }

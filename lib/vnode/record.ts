@@ -1,6 +1,6 @@
 // The record of a vnode: what was asked for, which container it is, and whether it is wanted up.
 // Kept apart from what is. One JSON file a vnode, written atomically, 0600.
-import type { LanSpec, VnodeSpec } from "../config/types.ts";
+import type { Flap, LanSpec, Shape, VnodeSpec } from "../config/types.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { recordLockPath, recordPath, VNODES_DIRECTORY } from "./paths.ts";
@@ -12,6 +12,19 @@ export interface Wanted {
   readonly by: string;
   readonly at: string;
 }
+
+/** What an operator has changed of a running link, over its spec. Absent fields: as the spec says. */
+export interface LiveLink {
+  readonly egress?: Shape;
+  readonly ingress?: Shape;
+  readonly up?: boolean;
+  /** null: none, whatever the spec says. */
+  readonly flap?: Flap | null;
+  readonly oneSegment?: true;
+}
+
+/** Live changes by the link's name inside. */
+export type Live = Readonly<Record<string, LiveLink>>;
 
 /** One vnode, as berth remembers it. */
 export interface VnodeRecord {
@@ -25,6 +38,8 @@ export interface VnodeRecord {
   readonly wanted: Wanted;
   /** The container's hosts file on the host. */
   readonly hostsPath: string;
+  /** What was changed live. It outlives restarts and reboots, until it is reset or the spec says otherwise. */
+  readonly live?: Live;
 }
 
 /** The record of a vnode, or null where there is none. @throws {BerthError} when it cannot be read as one. */

@@ -3,6 +3,7 @@
 import type { ContainerSummary, Docker } from "../docker/types.ts";
 import type { Look } from "../host/types.ts";
 import { generationOf, isAlive, type Life, lifeOf } from "./life.ts";
+import { effectiveSpec } from "./live.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { readRecords, type VnodeRecord, type Wanted } from "./record.ts";
 import type { HostView } from "./view.ts";
@@ -110,7 +111,7 @@ async function wiringWord(
   view: HostView,
 ) {
   try {
-    const { steps } = await wire(host, wiringOf(record.spec), life, { view, plan: true });
+    const { steps } = await wire(host, wiringOf(effectiveSpec(record)), life, { view, plan: true });
     return steps.length === 0 ? "wired" : `not wired: ${steps[0]!.resource}: ${steps[0]!.why}`;
   } catch (error) {
     return `? (${error instanceof Error ? error.message : String(error)})`;

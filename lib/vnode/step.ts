@@ -2,6 +2,7 @@
 // *_steps.ts beside this file, put together by difference.ts, run by apply_steps.ts.
 import type { Life } from "./life.ts";
 import type { HostView, InsideLink } from "./view.ts";
+import type { Sysctl } from "./wiring.ts";
 
 /** One thing to do, with the lines it puts into each tool's batch. Phases run in this order, all steps at once. */
 export interface Step {
@@ -9,12 +10,14 @@ export interface Step {
   readonly resource: string;
   readonly verb: "create" | "update" | "replace" | "delete" | "restore";
   readonly why: string;
+  /** `ip -batch` inside, first of all: devices of the machine's own go home. */
+  readonly leave?: readonly string[];
   /** Interfaces on the host to delete; what is gone already is fine. */
   readonly clear?: readonly string[];
   /** `ip -batch` on the host. */
   readonly host?: readonly string[];
-  /** Interfaces inside that get IPv6 back. */
-  readonly ipv6?: readonly string[];
+  /** What is written below /proc/sys inside: ["net/ipv6/conf/eth1/disable_ipv6", "0"]. Before `inside`. */
+  readonly sysctls?: readonly Sysctl[];
   /** `ip -batch` inside. */
   readonly inside?: readonly string[];
   /** `tc -batch`. */

@@ -6,14 +6,19 @@ import { forgetGate, prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { bodyDigest, containerBody } from "./container.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
+import { insideChanges } from "./inside.ts";
 import { ensureLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
+import { effectiveSpec, keptLive } from "./live.ts";
 import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
 import { resolvPath } from "./paths.ts";
 import { preflight } from "./preflight.ts";
-import { readRecord, readRecords, type VnodeRecord, want, writeRecord } from "./record.ts";
+import { type Live, readRecord, readRecords, type VnodeRecord, want, writeRecord } from "./record.ts";
 import { resolvText } from "./resolv.ts";
+import { ensureRules } from "./rules.ts";
 import { startVnode } from "./start.ts";
+import type { Step } from "./step.ts";
+import { refreshPeers, resolveNetwork } from "./topology.ts";
 import { unwire, wire } from "./wire.ts";
 import { lansOf, waitsForStart, wiringOf } from "./wiring.ts";
 
@@ -31,15 +36,20 @@ export interface UpOptions {
  */
 export async function up(
   ground: Ground,
-  specs: readonly VnodeSpec[],
+  declared: readonly VnodeSpec[],
   lans: readonly LanSpec[],
   options: UpOptions = {},
 ): Promise<Outcome[]> {
-  await preflight(ground.host, ground.docker, specs, ground.mode);
+  await preflight(ground.host, ground.docker, declared, ground.mode);
+  const names = new Set(declared.map((spec) => spec.name));
+  const records = await readRecords(ground.host);
+  const before = records.filter((record) => names.has(record.name));
+  const others = records.filter((record) => !names.has(record.name));
+  const all = [...others.map((record) => record.spec), ...declared];
+  const specs = declared.map((spec) => resolveNetwork(all, lans, spec));
   const used = lans.filter((one) => specs.some((spec) => spec.links.some((link) => link.lan === one.name)));
-  const names = new Set(specs.map((spec) => spec.name));
-  const before = (await readRecords(ground.host)).filter((record) => names.has(record.name));
   const made = await ensureLans(ground, used);
+  await ensureRules(ground, [...others, ...specs.map((spec) => ({ name: spec.name, spec }))]);
   const { api } = await ground.docker.version();
   const outcomes = await forEach(
     specs,
@@ -50,6 +60,7 @@ export async function up(
   if (ground.mode === "apply") {
     const failed = outcomes.some((one) => one.error !== undefined);
     await removeLonelyLans(ground.host, [...lansOfRecords(before), ...(failed ? made : [])]);
+    await refreshPeers(ground, outcomes.filter((one) => one.changed).map((one) => one.vnode));
   }
   return outcomes;
 }
@@ -80,7 +91,7 @@ async function upOne(
   if (keep && old.name !== spec.name) step("update", `named "${old.name}", wanted "${spec.name}"`);
   if (ground.mode === "plan") {
     if (!options.createOnly && !(keep && old.state.running)) step("update", "not running");
-    else if (keep && old.state.running) await planWiring(ground, spec, old);
+    else if (keep && old.state.running) await planWiring(ground, spec, record, old);
     return { vnode: spec.name, changed: did.length > 0, did };
   }
   const container = keep ? old : await makeContainer(ground, spec, body, old);
@@ -90,7 +101,7 @@ async function upOne(
   await writeResolv(ground, spec);
   // A container that is made and not to be started is not wanted up: the watch would start it.
   const wanted = keep || !options.createOnly ? record?.wanted : undefined;
-  const next = recordOf(spec, lans, container, wanted, ground.by);
+  const next = recordOf(spec, lans, container, wanted, ground.by, keptLive(record, spec));
   if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(ground.host, next);
   await prepareGate(ground.host, next);
   if (keep && record !== null && container.state.running) {
@@ -103,7 +114,7 @@ async function upOne(
     step("update", "not running");
     await startVnode(ground.host, ground.docker, container.id, ground.signal);
   }
-  const steps = await wireRunning(ground, next);
+  const steps = await wireRunning(ground, next, keep && record !== null ? insideOf(record, next) : []);
   for (const one of steps) ground.onStep?.(one);
   did.push(...steps.map((one) => `${one.verb} ${one.resource}: ${one.why}`));
   return { vnode: spec.name, changed: did.length > 0, did };
@@ -183,6 +194,7 @@ function recordOf(
   container: Container,
   wanted: VnodeRecord["wanted"] | undefined,
   by: string,
+  live: Live | undefined,
 ): VnodeRecord {
   return {
     version: 1,
@@ -192,6 +204,7 @@ function recordOf(
     lans,
     wanted: wanted ?? { state: "halted", by, at: new Date().toISOString() },
     hostsPath: hostsPathOf(container),
+    ...(live !== undefined && { live }),
   };
 }
 
@@ -207,19 +220,32 @@ function hostsPathOf(container: Container): string {
     : `${sibling.slice(0, sibling.lastIndexOf("/"))}/hosts`;
 }
 
-async function planWiring(ground: Ground, spec: VnodeSpec, container: Container): Promise<void> {
+/** What a life that runs with one spec is given inside for the other. */
+function insideOf(before: Pick<VnodeRecord, "spec" | "live">, after: Pick<VnodeRecord, "spec" | "live">) {
+  return insideChanges(effectiveSpec(before), effectiveSpec(after));
+}
+
+async function planWiring(
+  ground: Ground,
+  spec: VnodeSpec,
+  record: VnodeRecord | null,
+  container: Container,
+): Promise<void> {
   const life = await lifeOf(ground.host, container.id, container.state.pid);
   if (life === null) return;
-  const { steps } = await wire(ground.host, wiringOf(spec), life, { plan: true });
+  const next = { spec, live: keptLive(record, spec) };
+  const inside = record === null ? [] : insideOf(record, next);
+  const { steps } = await wire(ground.host, wiringOf(effectiveSpec(next)), life, { plan: true, inside });
   for (const one of steps) ground.onStep?.(one);
 }
 
 /**
  * Makes sure that a vnode that should run by now is wired; normally finds the gate's work in place.
  *
+ * @param inside what a life that ran before is given inside.
  * @throws {BerthError} when it does not run, with its exit code and Docker's reason.
  */
-export async function wireRunning(ground: Ground, record: VnodeRecord) {
+export async function wireRunning(ground: Ground, record: VnodeRecord, inside: readonly Step[] = []) {
   const container = await ground.docker.inspectContainer(record.containerId);
   if (container === null || !container.state.running) {
     const { exitCode, error } = container?.state ?? { exitCode: null, error: "its container is gone" };
@@ -232,6 +258,9 @@ export async function wireRunning(ground: Ground, record: VnodeRecord) {
   }
   const life = await lifeOf(ground.host, container.id, container.state.pid);
   if (life === null) return [];
-  const { steps } = await wire(ground.host, wiringOf(record.spec), life, { hostsPath: record.hostsPath });
+  const { steps } = await wire(ground.host, wiringOf(effectiveSpec(record)), life, {
+    hostsPath: record.hostsPath,
+    inside,
+  });
   return steps;
 }

@@ -28,6 +28,8 @@ export interface HostView {
   readonly qdiscs: ReadonlyMap<string, readonly FoundQdisc[]>;
   /** Elements of the control network's sets, as "port mac address" and "port"; null without the table. */
   readonly control: { readonly allow: ReadonlySet<string>; readonly names: ReadonlySet<string> } | null;
+  /** Elements of berth's sets and maps: "bridge berth/lan_macs" → key → data, "" in a set. */
+  readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
 }
 
 /** What an interface inside a vnode is. */
@@ -102,6 +104,7 @@ export async function readHostView(look: Look): Promise<HostView> {
     control: listing === null
       ? null
       : { allow: elementsOf(listing, CONTROL_SETS.ports), names: elementsOf(listing, CONTROL_SETS.names) },
+    elements: new Map(),
   };
 }
 

@@ -29,6 +29,8 @@ export interface WireOptions {
   readonly view?: HostView;
   /** The container's hosts file. */
   readonly hostsPath?: string;
+  /** What the operator changed inside, given to a life that is settled; a new one gets the whole spec anyway. */
+  readonly inside?: readonly Step[];
   /** Looks again at what was done. The gate does not: the watch looks right after the start. @default {true} */
   readonly readBack?: boolean;
   /** Only tell. @default {false} */
@@ -54,12 +56,13 @@ export async function wire(
   if (view !== undefined) {
     // The cheap way: most looks find nothing to do, and need no lock for it.
     const seen = await see(host, wiring, life, view);
-    if (seen.settled && stepsOf(wiring, seen).length === 0) {
+    if (seen.settled && allSteps(wiring, seen, options).length === 0) {
       return { steps: [], changed: false, generation: generationOf(life) };
     }
   }
   if (options.plan === true) {
-    const steps = stepsOf(wiring, await see(host, wiring, life, view ?? (await readHostView(host))));
+    const seen = await see(host, wiring, life, view ?? (await readHostView(host)));
+    const steps = allSteps(wiring, seen, options);
     return { steps, changed: steps.length > 0, generation: generationOf(life) };
   }
   return await withLock(host, wiring.vnode, options, async () => {
@@ -68,7 +71,7 @@ export async function wire(
     }
     const seen = await see(host, wiring, life, readHostView(host));
     requireGround(wiring, seen);
-    const steps = stepsOf(wiring, seen);
+    const steps = allSteps(wiring, seen, options);
     await applySteps(host, wiring.vnode, steps, life.pid);
     if (!seen.settled) await writeHosts(host, wiring, options.hostsPath);
     if (steps.length > 0 && options.readBack !== false) await readBack(host, wiring, life, seen.settled);
@@ -80,6 +83,10 @@ export async function wire(
     }
     return { steps, changed: steps.length > 0, generation: generationOf(life) };
   });
+}
+
+function allSteps(wiring: Wiring, seen: Seen, { inside = [] }: WireOptions): Step[] {
+  return [...stepsOf(wiring, seen), ...(seen.settled ? inside : [])];
 }
 
 /**
@@ -122,7 +129,7 @@ async function endSteps(
   const steps: Step[] = [];
   for (const link of view.links.values()) {
     const mark = parseLinkAlias(link.ifalias);
-    if (mark?.vnode !== vnode || !(await isOver(mark.generation))) continue;
+    if (mark?.vnode !== vnode || mark.device !== undefined || !(await isOver(mark.generation))) continue;
     steps.push({
       resource: `link ${vnode}/${mark.link}`,
       verb: "delete",
@@ -305,8 +312,10 @@ async function writeHosts(host: Host, wiring: Wiring, path: string | undefined):
 /** Looks again: what is left is what the kernel did not take. */
 async function readBack(look: Look, wiring: Wiring, life: Life, settled: boolean): Promise<void> {
   const seen = await see(look, wiring, life, readHostView(look));
-  // Routes are "replace": they either took or failed, and are not read back.
-  const left = stepsOf(wiring, { ...seen, settled }).filter((step) => !step.resource.startsWith("routes"));
+  // Routes are "replace", sysctls are written: they either took or failed, and are not read back.
+  const left = stepsOf(wiring, { ...seen, settled }).filter((step) =>
+    !/^(routes|sysctls) /.test(step.resource)
+  );
   if (left.length === 0) return;
   throw new BerthError({
     code: "not-converged",

@@ -2,14 +2,24 @@
 // the batches that make it from nothing. Pure. The gate runs these batches as they are (with the places for
 // pid, generation and port filled in); wire() runs those lines of them that are missing.
 import type { LanSpec, LinkSpec, RouteSpec, VnodeSpec } from "../config/types.ts";
+import type { Element } from "../resource/nft_elements.ts";
 import { bridgeName, hostEndName, ifbName, linkAlias } from "./names.ts";
 import { isPlain, qdiscLines, type Qdiscs, qdiscsOf } from "./shape.ts";
 
 /** Places in a batch that only the moment of the start can fill. */
 export const PLACE = { pid: "@PID@", generation: "@GEN@", port: "@PORT@" } as const;
 
+/** A path below /proc/sys of a network namespace, and what is written there. */
+export type Sysctl = readonly [path: string, value: string];
+
 /** One link, on the host and inside. */
 export interface LinkWiring {
+  /** "macvlan" has no end on the host; "device" is the machine's own and has neither end nor lan. */
+  readonly kind: "veth" | "macvlan" | "device";
+  /** What a macvlan sits on. */
+  readonly parent?: string;
+  /** The machine's own name of a device that is handed in. */
+  readonly device?: string;
   readonly end: string;
   /** Present where what the vnode sends is shaped. */
   readonly ifb: string | null;
@@ -25,6 +35,12 @@ export interface LinkWiring {
   readonly egress: Qdiscs;
   /** What the vnode sends leaves it frame by frame. */
   readonly oneSegment: boolean;
+  /** False where it has no carrier. */
+  readonly up: boolean;
+  /** False on a hub. */
+  readonly learning: boolean;
+  /** Of this interface inside, with IPv6 back on where it has such an address: Docker switches it off. */
+  readonly sysctls: readonly Sysctl[];
 }
 
 /** Everything that wiring a vnode means. */
@@ -35,6 +51,12 @@ export interface Wiring {
   readonly control: { readonly address: string; readonly mac: string };
   /** Lines of /etc/hosts beside Docker's own, without the marks. */
   readonly hosts: readonly string[];
+  /** What it has in the sets and maps of the firewall. */
+  readonly elements: readonly Element[];
+  /** Of its network namespace, before those of its links. */
+  readonly sysctls: readonly Sysctl[];
+  /** The control network's gateway; null where its default route is left to the engine. */
+  readonly gateway: string | null;
 }
 
 /** Marks of our block in the container's /etc/hosts. */
@@ -43,6 +65,9 @@ export const HOSTS_END = "# berth: end";
 
 function linkWiring(vnode: string, link: LinkSpec): LinkWiring {
   return {
+    kind: link.device !== undefined ? "device" : link.driver ?? "veth",
+    ...(link.parent !== undefined && { parent: link.parent }),
+    ...(link.device !== undefined && { device: link.device }),
     end: hostEndName(vnode, link.name),
     ifb: isPlain(link.egress) ? null : ifbName(vnode, link.name),
     bridge: bridgeName(link.lan),
@@ -54,7 +79,27 @@ function linkWiring(vnode: string, link: LinkSpec): LinkWiring {
     ingress: qdiscsOf(link.ingress, link.mtu),
     egress: qdiscsOf(link.egress, link.mtu),
     oneSegment: link.oneSegment === true,
+    up: link.up !== false,
+    learning: link.learning !== false,
+    sysctls: linkSysctls(link),
   };
+}
+
+function linkSysctls({ name, addresses, sysctls = {} }: LinkSpec): Sysctl[] {
+  const path = (key: string) => {
+    const [family = "", ...rest] = key.split(".");
+    return `net/${family}/conf/${name}/${rest.join("/")}`;
+  };
+  const ipv6 = addresses.some((address) => address.includes(":"));
+  return [
+    ...(ipv6 ? [[path("ipv6.disable_ipv6"), "0"] as const] : []),
+    ...Object.entries(sysctls).map(([key, value]): Sysctl => [path(key), value]),
+  ];
+}
+
+/** All that is written below /proc/sys when a vnode's life begins, in order. */
+export function sysctlsOf(wiring: Wiring): Sysctl[] {
+  return [...wiring.sysctls, ...wiring.links.flatMap((link) => link.sysctls)];
 }
 
 /** The wiring of a vnode's spec. */
@@ -65,6 +110,9 @@ export function wiringOf(spec: VnodeSpec): Wiring {
     routes: spec.routes,
     control: spec.control,
     hosts: Object.entries(spec.hosts).map(([name, address]) => `${address}\t${name}`),
+    elements: [],
+    sysctls: Object.entries(spec.sysctls ?? {}).map(([key, value]) => [key.replaceAll(".", "/"), value]),
+    gateway: spec.gateway ?? null,
   };
 }
 
@@ -151,13 +199,6 @@ export function insideLinkLines(link: LinkWiring): string[] {
 export function routeLines(wiring: Wiring): string[] {
   return wiring.routes.map((route) =>
     `route replace ${route.to === "default" && route.via.includes(":") ? "::/0" : route.to} via ${route.via}`
-  );
-}
-
-/** Names of interfaces inside that need IPv6, which dockerd switches off in a container's namespace. */
-export function ipv6Names(wiring: Wiring): string[] {
-  return wiring.links.filter((link) => link.addresses.some((address) => address.includes(":"))).map((link) =>
-    link.name
   );
 }
 

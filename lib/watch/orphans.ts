@@ -19,7 +19,10 @@ export async function orphanSteps(
   const steps: Step[] = [];
   for (const link of view.links.values()) {
     const mark = parseLinkAlias(link.ifalias);
-    if (mark === null || known.has(mark.vnode) || (await isAlive(host, mark.generation, view.bootId))) {
+    if (
+      mark === null || mark.device !== undefined || known.has(mark.vnode) ||
+      (await isAlive(host, mark.generation, view.bootId))
+    ) {
       continue;
     }
     steps.push({

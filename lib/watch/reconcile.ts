@@ -5,6 +5,7 @@ import type { Docker } from "../docker/types.ts";
 import type { Host } from "../host/types.ts";
 import type { Log } from "../log/log.ts";
 import { lifeOf } from "../vnode/life.ts";
+import { effectiveSpec } from "../vnode/live.ts";
 import { readRecord, want } from "../vnode/record.ts";
 import type { HostView } from "../vnode/view.ts";
 import { milliseconds } from "./pace.ts";
@@ -71,7 +72,7 @@ export async function reconcile(parts: ReconcileParts, vnode: string): Promise<R
     }
     const life = await lifeOf(host, container.id, container.state.pid);
     if (life !== null) {
-      const wired = await wire(host, wiringOf(record.spec), life, {
+      const wired = await wire(host, wiringOf(effectiveSpec(record)), life, {
         hostsPath: record.hostsPath,
         ...(parts.view !== undefined && { view: parts.view }),
       });

@@ -5,11 +5,11 @@ import type { Clock, Docker, EngineEvent, Followed } from "../docker/types.ts";
 import type { Host } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { Log } from "../log/log.ts";
-import type { Ensure } from "../resource/types.ts";
-import { lan } from "../vnode/lan.ts";
-import { lansOfRecords } from "../vnode/lans.ts";
+import type { Ensurer } from "../resource/ensure.ts";
+import { ensureLans, lansOfRecords, mendLans } from "../vnode/lans.ts";
 import { LABEL_VNODE } from "../vnode/names.ts";
 import { readRecord, readRecords } from "../vnode/record.ts";
+import { ensureRules } from "../vnode/rules.ts";
 import { endForgottenTask, readShims, startVnode } from "../vnode/start.ts";
 import { readHostView } from "../vnode/view.ts";
 import { preparedContainers, prepareGate } from "../gate/prepare.ts";
@@ -24,7 +24,7 @@ export interface WatchOptions {
   readonly host: Host;
   readonly docker: Docker;
   readonly log: Log;
-  readonly ensure: Ensure;
+  readonly ensureAll: Ensurer["ensureAll"];
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Milliseconds between full looks when nothing happens. */
@@ -148,7 +148,7 @@ export async function watch(options: WatchOptions): Promise<void> {
       log.warn("Ends soon after each boot", { vnode, exitCode: container.state.exitCode, pauseMs });
       return later(vnode, pauseMs);
     }
-    for (const spec of record.lans) await options.ensure(lan(spec));
+    await ensureLans(options, record.lans);
     await prepareGate(host, record);
     if (await startVnode(host, docker, record.containerId)) {
       log.info("Booted", { vnode });
@@ -169,9 +169,10 @@ export async function watch(options: WatchOptions): Promise<void> {
       (error) => log.warn("Unreadable record", { error: String(error) }),
     );
     pace.keep(new Set(records.map((record) => record.name)));
-    for (const spec of lansOfRecords(records.filter((one) => one.wanted.state === "up"))) {
-      await attempt(options.ensure(lan(spec)));
-    }
+    await attempt(ensureRules(options, records));
+    faults.push(
+      ...await mendLans(options, lansOfRecords(records.filter((one) => one.wanted.state === "up"))),
+    );
     const shims = await readShims(host);
     const containers = await docker.listContainers({ all: true });
     wishes.saw(

@@ -10,6 +10,7 @@ export async function groundOf(context: TaskContext<unknown>, by: string): Promi
     docker: await context.docker(),
     log: context.log,
     ensure: context.ensure,
+    ensureAll: context.ensureAll,
     mode: context.mode,
     by,
     signal: context.signal,

@@ -2,6 +2,7 @@
 import { renderTable } from "../../lib/cli/table.ts";
 import { task } from "../../lib/cli/task.ts";
 import { knownRecord } from "../../lib/vnode/halt.ts";
+import { effectiveSpec } from "../../lib/vnode/live.ts";
 import { readStatus } from "../../lib/vnode/status.ts";
 import { wiringOf } from "../../lib/vnode/wiring.ts";
 
@@ -14,7 +15,7 @@ export default task({
     const name = context.args[0]!;
     const record = await knownRecord(context, name);
     const status = (await readStatus(context.host, await context.docker())).find((one) => one.name === name);
-    const wiring = wiringOf(record.spec);
+    const wiring = wiringOf(effectiveSpec(record));
     const facts = [
       ["state", status?.state ?? "gone"],
       ["wanted", `${record.wanted.state} (${record.wanted.by}, ${record.wanted.at})`],

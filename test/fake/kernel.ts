@@ -11,6 +11,8 @@ export class FakeKernel {
   readonly links = new Map<string, Link>();
   readonly inside = new Map<number, Map<string, Link>>();
   readonly routes = new Map<number, string[]>();
+  /** What was written below /proc/sys inside, by pid and path. */
+  readonly sysctls = new Map<number, Map<string, string>>();
   qdiscs: Qdisc[] = [];
   /** Device → where its ingress leads. */
   readonly redirects = new Map<string, string>();
@@ -86,6 +88,7 @@ export class FakeKernel {
     eth0.peer = port;
     this.inside.set(pid, new Map([["eth0", eth0]]));
     this.routes.set(pid, []);
+    this.sysctls.set(pid, new Map());
     return pid;
   }
 
@@ -94,6 +97,7 @@ export class FakeKernel {
     this.machine.files.delete(`/proc/${pid}/stat`);
     const links = this.inside.get(pid);
     this.inside.delete(pid);
+    this.sysctls.delete(pid);
     for (const link of links?.values() ?? []) if (link.peer !== undefined) this.remove(link.peer.ifname);
   }
 
@@ -106,6 +110,7 @@ export class FakeKernel {
     return [
       ...[...this.links.values()].map(show),
       ...[...this.inside].flatMap(([pid, links]) => [...links.values()].map((one) => `${pid}: ${show(one)}`)),
+      ...[...this.sysctls].flatMap(([pid, all]) => [...all].map((one) => `${pid}: ${one.join("=")}`)),
       ...this.qdiscs.map((one) => `qdisc ${JSON.stringify(one)}`),
       ...[...this.redirects].map(([from, to]) => `redirect ${from} ${to}`),
       ...[...this.allow].map((one) => `allow ${one}`),
@@ -138,6 +143,9 @@ export class FakeKernel {
     if (this.failing > 0) {
       this.failing--;
       return { exit: 1, stderr: "RTNETLINK answers: Cannot allocate memory\nCommand failed -:1" };
+    }
+    if (argv[0] === "sh" && argv[2]?.includes("/proc/sys/")) {
+      for (let at = 4; at < argv.length; at += 2) this.sysctls.get(pid!)!.set(argv[at]!, argv[at + 1]!);
     }
     const lines = input.split("\n").filter((line) => line !== "");
     const force = argv.includes("-force");

@@ -1,7 +1,7 @@
 // The gate's script: whatever is not a vnode's start passes through untouched; a start runs the batches; what
 // fails leaves the reason where containerd reads it, and no created init behind.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -232,6 +232,27 @@ inEach("a lost record is told where the container bears our label", (around, she
   assert.match(said.log[0]!.msg, /the record of this vnode is lost: berth vnode up NAME/);
 });
 
+inEach(
+  "sysctls and the firewall's lines go with the rest; a directory of an earlier berth is left to it",
+  (around, shell) => {
+    around.write("berth.exit", "0\n");
+    const call = () => around.call(shell, ["--root", around.root, "--log", around.log, "start", ID]);
+    around.vnode({ nft: "add element bridge berth lan_macs { x }\n" });
+    assert.match(call().tools.join("\n"), new RegExp(`\\}\ninclude "${around.directory}/gates/${ID}/nft"`));
+    for (const sysctls of ["net/../../etc/x 1\n", "kernel/panic 1\n", "net/ipv6/conf/none-such/x 0\n"]) {
+      around.vnode({ sysctls });
+      const said = call();
+      assert.is(said.berth.length, 1, sysctls);
+      assert.not.match(said.tools.join("\n"), "inside.ip");
+    }
+    around.vnode();
+    assert.equal(call().berth, []);
+    rmSync(join(around.directory, `gates/${ID}/sysctls`));
+    const said = call();
+    assert.equal([said.exit, said.berth.length, said.tools], [0, 1, []]);
+  },
+);
+
 inEach("a lock that cannot be opened fails the start like everything else", (around, shell) => {
   around.vnode();
   around.write("run/lock/vnode-left/occupied", "");
@@ -250,7 +271,7 @@ inEach("nothing in a record's files is ever run", (around, shell) => {
     `\n. /x\n`,
   ];
   const ofOneLine = ["vnode", "control", "hosts.path"];
-  for (const name of [...ofOneLine, "ends", "host.ip", "inside.ip", "ipv6", "tc", "hosts"]) {
+  for (const name of [...ofOneLine, "ends", "host.ip", "inside.ip", "sysctls", "nft", "tc", "hosts"]) {
     for (const text of ofOneLine.includes(name) ? hostile : [hostile.join("\n")]) {
       around.vnode({ [name]: `${text}\n` });
       around.write("berth.exit", "0\n");

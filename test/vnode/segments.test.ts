@@ -57,7 +57,7 @@ test("stepsOf() sets the limit on both ends of a running vnode, and takes it bac
     };
     const steps = (segments: number | undefined) => {
       const links = new Map([[link.end, { ...end, gso_max_segs: segments }]]);
-      const view = { bootId: "b", links, qdiscs: new Map(), control: null };
+      const view = { bootId: "b", links, qdiscs: new Map(), control: null, elements: new Map() };
       const seen: Seen = { view, life, settled: true, inside: null, port: null, redirected: new Set() };
       return stepsOf(wiring, seen).filter((step) => step.resource === "link right/eth1");
     };

