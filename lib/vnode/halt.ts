@@ -10,6 +10,7 @@ import { forgetRecord, readRecord, readRecords, type VnodeRecord, want } from ".
 import { ensureRules } from "./rules.ts";
 import { overStaleTask, startVnode } from "./start.ts";
 import { refreshPeers } from "./topology.ts";
+import { forEachInTurn } from "./turn.ts";
 import { unwire } from "./wire.ts";
 import { wireRunning } from "./up.ts";
 
@@ -36,7 +37,7 @@ export async function halt(
   names: readonly string[],
   graceSeconds?: number,
 ): Promise<Outcome[]> {
-  return await forEach(names, async (name): Promise<Outcome> => {
+  return await forEachInTurn(ground, names, async (name): Promise<Outcome> => {
     const record = await knownRecord(ground, name);
     const container = await ground.docker.inspectContainer(record.containerId);
     const runs = container?.state.running === true;
@@ -105,7 +106,8 @@ export async function boot(ground: Ground, names: readonly string[]): Promise<Ou
   const records = await Promise.all(names.map((name) => knownRecord(ground, name)));
   await ensureLans(ground, lansOfRecords(records));
   await ensureRules(ground, await readRecords(ground.host));
-  return await forEach(records, async (record): Promise<Outcome> => {
+  return await forEachInTurn(ground, records, async ({ name }): Promise<Outcome> => {
+    const record = await knownRecord(ground, name); // as it is by now
     const container = await ground.docker.inspectContainer(record.containerId);
     if (container === null) {
       throw new BerthError({
@@ -133,7 +135,7 @@ export async function reboot(
   names: readonly string[],
   graceSeconds?: number,
 ): Promise<Outcome[]> {
-  return await forEach(names, async (name): Promise<Outcome> => {
+  return await forEachInTurn(ground, names, async (name): Promise<Outcome> => {
     const record = await knownRecord(ground, name);
     ground.onStep?.({ resource: `vnode ${name}`, verb: "update", why: "reboot asked for" });
     if (ground.mode === "plan") return { vnode: name, changed: true, did: ["reboot"] };
@@ -152,10 +154,12 @@ export async function reboot(
 /** Removes vnodes: container, wiring, the gate's batches, record, and lans that nobody is on any more. */
 export async function destroy(ground: Ground, names: readonly string[]): Promise<Outcome[]> {
   const gone: VnodeRecord[] = [];
-  const outcomes = await forEach(names, async (name): Promise<Outcome> => {
+  const outcomes = await forEachInTurn(ground, names, async (name, waited): Promise<Outcome> => {
     const record = await readRecord(ground.host, name).catch(() => null);
     const container = await ground.docker.inspectContainer(record?.containerId ?? name);
     const ours = container?.labels[LABEL_VNODE] === name;
+    // Whoever was waited for has destroyed it.
+    if (record === null && !ours && waited) return { vnode: name, changed: false, did: [] };
     if (record === null && !ours) await knownRecord(ground, name);
     ground.onStep?.({ resource: `vnode ${name}`, verb: "delete", why: "asked for" });
     if (ground.mode === "plan") return { vnode: name, changed: true, did: ["destroy"] };

@@ -34,6 +34,14 @@ export function recordLockPath(vnode: string): string {
   return `${RUN_DIRECTORY}/lock/record-${vnode}`;
 }
 
+/** Held by the one command that makes, starts, halts or destroys a vnode (turn.ts). */
+export function turnLockPath(vnode: string): string {
+  return `${RUN_DIRECTORY}/lock/turn-${vnode}`;
+}
+
+/** Held while it is decided which lans nobody is on any more, or while a new vnode's are made sure of. */
+export const LANS_LOCK = `${RUN_DIRECTORY}/lock/lans`;
+
 /** What was wired last: "GENERATION PORT", written by whoever wired. */
 export function lifePath(vnode: string): string {
   return `${RUN_DIRECTORY}/life/${vnode}`;

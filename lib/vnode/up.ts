@@ -5,9 +5,9 @@ import type { Container } from "../docker/types.ts";
 import { forgetGate, prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { bodyDigest, containerBody } from "./container.ts";
-import { forEach, type Ground, type Outcome } from "./ground.ts";
+import type { Ground, Outcome } from "./ground.ts";
 import { insideChanges } from "./inside.ts";
-import { ensureLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
+import { ensureLans, keepLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
 import { effectiveSpec, keptLive } from "./live.ts";
 import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
@@ -19,6 +19,7 @@ import { ensureRules } from "./rules.ts";
 import { startVnode } from "./start.ts";
 import type { Step } from "./step.ts";
 import { refreshPeers, resolveNetwork } from "./topology.ts";
+import { forEachInTurn } from "./turn.ts";
 import { unwire, wire } from "./wire.ts";
 import { lansOf, waitsForStart, wiringOf } from "./wiring.ts";
 
@@ -51,7 +52,8 @@ export async function up(
   const made = await ensureLans(ground, used);
   await ensureRules(ground, [...others, ...specs.map((spec) => ({ name: spec.name, spec }))]);
   const { api } = await ground.docker.version();
-  const outcomes = await forEach(
+  const outcomes = await forEachInTurn(
+    ground,
     specs,
     (spec) => upOne(ground, spec, lansOf(spec, lans), api, options),
     (spec, error): Outcome => ({ vnode: spec.name, changed: false, did: [], error }),
@@ -103,6 +105,7 @@ async function upOne(
   const wanted = keep || !options.createOnly ? record?.wanted : undefined;
   const next = recordOf(spec, lans, container, wanted, ground.by, keptLive(record, spec));
   if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(ground.host, next);
+  if (record === null) await keepLans(ground, lans);
   await prepareGate(ground.host, next);
   if (keep && record !== null && container.state.running) {
     const what = waitsForStart(record.spec, spec).join(", ");
