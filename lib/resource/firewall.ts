@@ -1,5 +1,6 @@
 // What berth's own nftables tables say: NAT of the control network, isolation between networks, the allow-list of
 // control ports, and the wall between lans and host. Pure. Elements of the sets are the gate's and the watch's.
+import { GUARD, lanGuards, lanSets, lanWall } from "./firewall_lans.ts";
 import type { NftTable } from "./nft_table.ts";
 
 /** The table that holds the control allow-list, for `add element bridge berth …`. */
@@ -25,8 +26,10 @@ export interface FirewallFacts {
   readonly dockerSubnet: string;
   /** False where Docker's own iptables management is on: then it masquerades docker0 itself. */
   readonly dockerNat: boolean;
-  /** What names of host ends of lan links begin with. */
-  readonly hostEndPrefix: string;
+  /** What names of lans' ports begin with: host ends of links, tunnels, VLANs. */
+  readonly lanPortPrefixes: readonly string[];
+  /** What names of lans' bridges begin with. */
+  readonly lanPrefix: string;
   /** Whether rules can name the bridge (`meta ibrname`, CONFIG_NFT_BRIDGE_META: Debian has it as nft_meta_bridge). */
   readonly bridgeMeta: boolean;
   /** The device of the machine that is a port of the control bridge. Absent: the control network is isolated. */
@@ -76,6 +79,7 @@ function bridgeTable(facts: FirewallFacts): NftTable {
     sets: [
       { name: CONTROL_SETS.ports, type: ["ifname", "ether_addr", "ipv4_addr"] },
       { name: CONTROL_SETS.names, type: ["ifname"] },
+      ...lanSets(),
     ],
     chains: [
       {
@@ -95,6 +99,7 @@ function bridgeTable(facts: FirewallFacts): NftTable {
         hook: { type: "filter", at: "prerouting", priority: -300 },
         rules: [
           `iifname ${names} goto control_in`,
+          GUARD,
           ...strangers("iifname"),
           ...(uplink === null
             ? []
@@ -125,22 +130,17 @@ function bridgeTable(facts: FirewallFacts): NftTable {
           ...(uplink !== null && facts.bridgeMeta ? [onBridge("obrname", "oifname")] : []),
         ],
       },
-      // In the bridge family's input and output the port is told, not the bridge.
-      {
-        name: "input",
-        hook: { type: "filter", at: "input", priority: -200 },
-        rules: [`iifname "${facts.hostEndPrefix}*" counter drop`],
-      },
-      {
-        name: "output",
-        hook: { type: "filter", at: "output", priority: -200 },
-        rules: [`oifname "${facts.hostEndPrefix}*" counter drop`],
-      },
+      ...lanGuards(),
+      ...lanWall(facts.lanPortPrefixes),
     ],
   };
 }
 
-/** Isolation between Docker's networks and the control network, which Docker's own rules no longer give. */
+/**
+ * Isolation between Docker's networks and the control network, which Docker's own rules no longer give. And a host
+ * that is on lans is no router between them and anything else; from lan to lan the bridge's own `forwarding` says
+ * so: a frame that only crosses a bridge comes by here, too, where br_netfilter hands them up.
+ */
 function forwardTable(facts: FirewallFacts): NftTable {
   const control = `"${facts.controlBridge}"`;
   const apart = ['"docker0"', '"br-*"'].flatMap((other) => [
@@ -182,7 +182,12 @@ function forwardTable(facts: FirewallFacts): NftTable {
       {
         name: "forward",
         hook: { type: "filter", at: "forward", priority: -5 },
-        rules: ["ct state established,related accept", ...apart],
+        rules: [
+          `iifname "${facts.lanPrefix}*" oifname != "${facts.lanPrefix}*" counter drop`,
+          `iifname != "${facts.lanPrefix}*" oifname "${facts.lanPrefix}*" counter drop`,
+          "ct state established,related accept",
+          ...apart,
+        ],
       },
     ],
   };

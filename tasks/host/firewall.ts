@@ -10,7 +10,13 @@ import type { AnyResource } from "../../lib/resource/ensure.ts";
 import { type FirewallFacts, firewallTables } from "../../lib/resource/firewall.ts";
 import { parseSubnet, subnetText } from "../../lib/resource/ipv4.ts";
 import { nftTable } from "../../lib/resource/nft_table.ts";
-import { CONTROL_NETWORK, HOST_END_PREFIX } from "../../lib/vnode/names.ts";
+import {
+  BRIDGE_PREFIX,
+  CONTROL_NETWORK,
+  HOST_END_PREFIX,
+  VLAN_PREFIX,
+  VXLAN_PREFIX,
+} from "../../lib/vnode/names.ts";
 import type { HostFacts } from "./_facts.ts";
 import { runStep, type Step } from "./_step.ts";
 
@@ -28,7 +34,8 @@ export function firewallFacts(
     routable: controlNet.routable,
     dockerSubnet: networkOf(engine.bip),
     dockerNat: !engine.iptables,
-    hostEndPrefix: HOST_END_PREFIX,
+    lanPortPrefixes: [HOST_END_PREFIX, VXLAN_PREFIX, VLAN_PREFIX],
+    lanPrefix: BRIDGE_PREFIX,
     bridgeMeta,
     ...(uplink === null ? {} : { uplink: { name: uplink.name, subnets: uplink.subnets } }),
   };

@@ -16,7 +16,8 @@ const TABLES = firewallTables({
   routable: ["10.1.0.0/16"],
   dockerSubnet: "192.168.254.0/24",
   dockerNat: true,
-  hostEndPrefix: "bve-",
+  lanPortPrefixes: ["bve-", "bvx-", "bvl-"],
+  lanPrefix: "bbr-",
   bridgeMeta: false,
 });
 const [bridge, , nat] = TABLES;
@@ -29,8 +30,24 @@ const FACTS = {
   routable: [],
   dockerSubnet: "192.168.254.0/24",
   dockerNat: true,
-  hostEndPrefix: "bve-",
+  lanPortPrefixes: ["bve-", "bvx-", "bvl-"],
+  lanPrefix: "bbr-",
 };
+
+test("a host that is on lans is no router for them, and only their ports pass the wall", () => {
+  const [ports, inet] = firewallTables({ ...FACTS, bridgeMeta: false });
+  const rules = (table: typeof ports, name: string) =>
+    table!.chains.find((chain) => chain.name === name)!.rules;
+  assert.equal(rules(ports, "input"), [
+    "iifname @lan_host_ports accept",
+    ...["bve-*", "bvx-*", "bvl-*"].map((name) => `iifname "${name}" counter drop`),
+    "iifname @lan_uplinks counter drop",
+  ]);
+  assert.equal(rules(inet, "forward").slice(0, 2), [
+    'iifname "bbr-*" oifname != "bbr-*" counter drop',
+    'iifname != "bbr-*" oifname "bbr-*" counter drop',
+  ]);
+});
 
 test("where rules can name the bridge, a port that is not registered reaches no other at all", () => {
   const rules = (bridgeMeta: boolean) =>
@@ -185,7 +202,7 @@ test("with a device in the bridge no rule drops by default what comes in by it, 
       for (const rule of rules(ports, name)) {
         assert.match(
           rule,
-          /name "veth\*"|[io]ifname @control_names|[io]ifname != "ens3" counter drop$/,
+          /name "veth\*"|[io]ifname @(control_names|lan_guarded) goto|[io]ifname != "ens3" counter drop$/,
           rule,
         );
       }

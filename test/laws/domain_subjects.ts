@@ -22,6 +22,7 @@ export const FACTS: FirewallFacts = {
   routable: ["10.1.0.0/16"],
   dockerSubnet: "192.168.254.0/24",
   dockerNat: true,
-  hostEndPrefix: "bve-",
+  lanPortPrefixes: ["bve-", "bvx-", "bvl-"],
+  lanPrefix: "bbr-",
   bridgeMeta: false,
 };

@@ -9,7 +9,7 @@ import { firewallTables } from "../../../lib/resource/firewall.ts";
 import { tableText } from "../../../lib/resource/nft_table.ts";
 import { lan } from "../../../lib/vnode/lan.ts";
 import { generationOf, type Life, lifeOf } from "../../../lib/vnode/life.ts";
-import { CONTROL_NETWORK, HOST_END_PREFIX, IFB_PREFIX } from "../../../lib/vnode/names.ts";
+import { BRIDGE_PREFIX, CONTROL_NETWORK, HOST_END_PREFIX, IFB_PREFIX } from "../../../lib/vnode/names.ts";
 import { lifePath, RUN_DIRECTORY } from "../../../lib/vnode/paths.ts";
 import { type VnodeRecord, writeRecord } from "../../../lib/vnode/record.ts";
 
@@ -72,7 +72,8 @@ export async function prepareGround(specs: readonly VnodeSpec[]): Promise<readon
     routable: [],
     dockerSubnet: "192.168.254.0/24",
     dockerNat: true,
-    hostEndPrefix: HOST_END_PREFIX,
+    lanPortPrefixes: [HOST_END_PREFIX],
+    lanPrefix: BRIDGE_PREFIX,
     bridgeMeta: false,
   };
   for (const table of firewallTables(facts)) must(["nft", "-f", "-"], tableText(table, null));
