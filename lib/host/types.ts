@@ -93,6 +93,8 @@ export interface Look {
   engine(path: string): Promise<EngineAnswer | null>;
   /** Aborted when this run was asked to stop: for a look that waits for something. */
   readonly signal?: AbortSignal;
+  /** The same look without a memory, where this one has one (lib/resource/one_look.ts): for whoever waits for a change. */
+  readonly anew?: Look;
 }
 
 /** The hands: everything of Look, and change. */

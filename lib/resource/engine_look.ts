@@ -158,7 +158,8 @@ async function stalePidFiles(look: Look): Promise<readonly string[]> {
 }
 
 /** Waits while a daemon that is up does not answer: true when it does, false when it has ended instead. */
-async function answers(look: Look, pid: number): Promise<boolean> {
+async function answers(remembering: Look, pid: number): Promise<boolean> {
+  const look = remembering.anew ?? remembering;
   const until = Date.now() + ANSWER_MS;
   while ((await look.engine("/_ping").catch(() => null))?.status !== 200) {
     if (await isOver(look, pid)) return false;

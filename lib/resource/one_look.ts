@@ -12,6 +12,7 @@ export function oneLook(look: Look): Look {
   };
   return {
     ...(look.signal === undefined ? {} : { signal: look.signal }),
+    anew: look.anew ?? look,
     query: (command) => once(`query ${JSON.stringify(command)}`, () => look.query(command)),
     readText: (path) => once(`text ${path}`, () => look.readText(path)),
     list: (path) => once(`list ${path}`, () => look.list(path)),
