@@ -65,6 +65,9 @@ export interface FakeLvm {
 const MIB = 2 ** 20;
 const ROW = (row: Record<string, unknown>) => row;
 
+/** What is installed on the machine. */
+const PROGRAMS = ["lvs", "thin_check", "mkfs.ext4", "mkfs.xfs", "dockerd"];
+
 /** Makes disks and an empty LVM. */
 export function createFakeLvm(disks: readonly FakeDisk[]): FakeLvm {
   let count = 0;
@@ -79,11 +82,7 @@ export function createFakeLvm(disks: readonly FakeDisk[]): FakeLvm {
       ...more,
       files: {
         "/proc/misc": "236 device-mapper\n",
-        "/usr/sbin/lvs": "",
-        "/usr/sbin/thin_check": "",
-        "/usr/sbin/mkfs.ext4": "",
-        "/usr/sbin/mkfs.xfs": "",
-        "/usr/sbin/dockerd": "",
+        ...Object.fromEntries(PROGRAMS.map((name) => [`/usr/sbin/${name}`, ""])),
         ...Object.fromEntries([...links(lvm).keys()].map((path) => [path, ""])),
         ...more.files,
       },
