@@ -106,7 +106,7 @@ async function failStart(host: Host, call: GateCall, error: unknown): Promise<vo
       unwire(host, call.vnode, {
         locked: true,
         // The script may have registered it already.
-        control: record?.spec.control,
+        spec: record?.spec,
         ...(life !== null && { force: generationOf(life) }),
       }),
   );

@@ -45,7 +45,7 @@ export async function halt(
     if (ground.mode === "plan") return { vnode: name, changed: runs, did: runs ? ["halt"] : [] };
     await want(ground.host, record, "halted", ground.by);
     if (runs) await ground.docker.stopContainer(record.containerId, { graceSeconds, timeoutMs: 120_000 });
-    const { steps } = await unwire(ground.host, name, { control: record.spec.control });
+    const { steps } = await unwire(ground.host, name, { spec: record.spec });
     return { vnode: name, changed: runs || steps.length > 0, did: runs ? ["halted"] : [] };
   }, fails);
 }
@@ -96,7 +96,7 @@ export async function haltAll(ground: Ground, options: HaltAllOptions): Promise<
     if (state?.paused === true) await docker.killContainer(id, "KILL", { timeoutMs: KILL_MS });
     else await docker.stopContainer(id, { graceSeconds, timeoutMs: Math.max(leftMs, KILL_MS) });
     const record = await readRecord(host, name).catch(() => null);
-    await unwire(host, name, record === null ? {} : { control: record.spec.control });
+    await unwire(host, name, record === null ? {} : { spec: record.spec });
     return { vnode: name, changed: true, did: ["halted"] };
   }, ({ name }, error) => fails(name, error));
 }
@@ -171,7 +171,7 @@ export async function destroy(ground: Ground, names: readonly string[]): Promise
     if (ours) await ground.docker.removeContainer(container!.id, { force: true, volumes: true });
     await unwire(ground.host, name, {
       force: "all",
-      ...(record !== null && { control: record.spec.control }),
+      ...(record !== null && { spec: record.spec }),
     });
     for (const id of new Set([record?.containerId, ours ? container!.id : undefined])) {
       if (id !== undefined) await forgetGate(ground.host, id);

@@ -162,7 +162,7 @@ async function makeContainer(
   await writeResolv(ground, spec);
   if (old !== null) {
     await docker.removeContainer(old.id, { force: true });
-    await unwire(host, spec.name, { force: "all", control: spec.control });
+    await unwire(host, spec.name, { force: "all", spec });
     await forgetGate(host, old.id);
   }
   const { id, warnings } = await docker.createContainer(spec.name, body);

@@ -2,7 +2,10 @@
 // processes (ip, tc, nft), read as JSON. And one look inside a vnode's namespace. Reads only.
 import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
-import { CONTROL_SETS, CONTROL_TABLE } from "../resource/firewall.ts";
+import { CONTROL_SETS } from "../resource/firewall.ts";
+import { listTable } from "../resource/kinds/nft_element.ts";
+import { parseElements } from "../resource/nft_elements.ts";
+import { BRIDGE_TABLE } from "./elements.ts";
 import { readBootId } from "./life.ts";
 import type { FoundQdisc } from "./shape.ts";
 
@@ -57,38 +60,19 @@ export function parseJson<T>(text: string, tool: string): T {
   }
 }
 
-interface NftElement {
-  concat?: readonly (string | number)[];
+/** Elements of a set with the parts of their keys parted by blanks. */
+function controlOf(elements: HostView["elements"], set: string): Set<string> {
+  const keys = elements.get(`${BRIDGE_TABLE}/${set}`)?.keys() ?? [];
+  return new Set([...keys].map((key) => key.replaceAll(" . ", " ")));
 }
 
-function elementsOf(listing: unknown, set: string): Set<string> {
-  const items = (listing as { nftables?: readonly Record<string, unknown>[] }).nftables ?? [];
-  for (const item of items) {
-    const found = item["set"] as { name: string; elem?: readonly (string | NftElement)[] } | undefined;
-    if (found?.name !== set) continue;
-    return new Set(
-      (found.elem ?? []).map((element) =>
-        typeof element === "string" ? element : (element.concat ?? []).join(" ")
-      ),
-    );
-  }
-  return new Set();
-}
-
-/** Looks at the host once: all interfaces, all qdiscs, the control network's sets. */
+/** Looks at the host once: all interfaces, all qdiscs, all elements of berth's sets and maps. */
 export async function readHostView(look: Look): Promise<HostView> {
-  const [bootId, links, qdiscs, control] = await Promise.all([
+  const [bootId, links, qdiscs, bridge] = await Promise.all([
     readBootId(look),
     look.query({ argv: ["ip", "-j", "-d", "link", "show"] }),
     look.query({ argv: ["tc", "-j", "qdisc", "show"] }),
-    look.query({
-      argv: ["nft", "-j", "list", "table", CONTROL_TABLE.family, CONTROL_TABLE.name],
-      okExit: [0, 1],
-    }).catch((error) => {
-      // A machine that is not prepared may lack nft: then it has no table either.
-      if (error instanceof BerthError && error.code === "missing") return { exit: 1, stdout: "" };
-      throw error;
-    }),
+    listTable(look, BRIDGE_TABLE),
   ]);
   const byDevice = new Map<string, FoundQdisc[]>();
   for (const qdisc of parseJson<FoundQdisc[]>(qdiscs.stdout, "tc qdisc show")) {
@@ -96,15 +80,19 @@ export async function readHostView(look: Look): Promise<HostView> {
     if (list === undefined) byDevice.set(qdisc.dev, [qdisc]);
     else list.push(qdisc);
   }
-  const listing = control.exit === 0 ? parseJson<unknown>(control.stdout, "nft list table") : null;
+  const elements = new Map<string, ReadonlyMap<string, string>>();
+  for (const [set, found] of bridge === null ? [] : parseElements(bridge)) {
+    elements.set(`${BRIDGE_TABLE}/${set}`, found);
+  }
   return {
     bootId,
     links: new Map(parseJson<FoundLink[]>(links.stdout, "ip link show").map((link) => [link.ifname, link])),
     qdiscs: byDevice,
-    control: listing === null
-      ? null
-      : { allow: elementsOf(listing, CONTROL_SETS.ports), names: elementsOf(listing, CONTROL_SETS.names) },
-    elements: new Map(),
+    control: bridge === null ? null : {
+      allow: controlOf(elements, CONTROL_SETS.ports),
+      names: controlOf(elements, CONTROL_SETS.names),
+    },
+    elements,
   };
 }
 

@@ -2,10 +2,13 @@
 // Called by the gate before the first instruction, by the watch after events and at each resync, and by an
 // operator's live change. One lock per vnode, never held across a call of Docker's. The marks stand on the
 // objects themselves, so nothing of this is journalled.
+import type { VnodeSpec } from "../config/types.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { applySteps } from "./apply_steps.ts";
 import { type Seen, staleControlLines, type Step, stepsOf } from "./difference.ts";
+import { removalLines, standing } from "./element_steps.ts";
+import { elementsOf } from "./elements.ts";
 import { generationOf, isAlive, type Life, startTimeOf } from "./life.ts";
 import { CONTROL_NETWORK, parseLinkAlias } from "./names.ts";
 import { lifePath, RUN_DIRECTORY, vnodeLockPath } from "./paths.ts";
@@ -113,8 +116,8 @@ export async function unwire(
 export interface UnwireOptions extends WireOptions {
   /** A generation that counts as over though it may still run; "all" for every one. */
   readonly force?: string;
-  /** Its registration on the control network, for elements whose life is not recorded any more. */
-  readonly control?: Wiring["control"];
+  /** What is known of it: its place on the control network and in the firewall goes, whatever life it is of. */
+  readonly spec?: VnodeSpec;
 }
 
 /** What stands for lives of a vnode that are over, as steps that take it away. */
@@ -122,7 +125,7 @@ async function endSteps(
   look: Look,
   vnode: string,
   view: HostView,
-  { force, control }: UnwireOptions,
+  { force, spec }: UnwireOptions,
 ): Promise<{ steps: Step[]; gone: boolean }> {
   const isOver = async (generation: string) =>
     force === "all" || force === generation || !(await isAlive(look, generation, view.bootId));
@@ -139,6 +142,7 @@ async function endSteps(
   }
   const settled = await readLife(look, vnode);
   const gone = settled !== null && (await isOver(settled.generation));
+  const control = spec?.control;
   const nft = staleControlLines(view, (port, mac, address) =>
     // Docker's host ends vanish with their namespace: an element without its port is of a life that is over.
     (gone && port === settled.port) ||
@@ -146,6 +150,12 @@ async function endSteps(
       (force !== undefined || !view.links.has(port))));
   if (nft.length > 0) {
     steps.push({ resource: `control ${vnode}`, verb: "delete", why: "its life is over", nft });
+  }
+  const over = gone || force !== undefined || settled === null;
+  const elements = spec === undefined || !over ? [] : standing(view, elementsOf(spec));
+  if (elements.length > 0) {
+    const why = "its life is over";
+    steps.push({ resource: `firewall ${vnode}`, verb: "delete", why, nft: removalLines(elements) });
   }
   return { steps, gone };
 }

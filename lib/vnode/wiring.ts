@@ -3,6 +3,7 @@
 // pid, generation and port filled in); wire() runs those lines of them that are missing.
 import type { LanSpec, LinkSpec, RouteSpec, VnodeSpec } from "../config/types.ts";
 import type { Element } from "../resource/nft_elements.ts";
+import { elementsOf } from "./elements.ts";
 import { bridgeName, hostEndName, ifbName, linkAlias } from "./names.ts";
 import { isPlain, qdiscLines, type Qdiscs, qdiscsOf } from "./shape.ts";
 
@@ -110,7 +111,7 @@ export function wiringOf(spec: VnodeSpec): Wiring {
     routes: spec.routes,
     control: spec.control,
     hosts: Object.entries(spec.hosts).map(([name, address]) => `${address}\t${name}`),
-    elements: [],
+    elements: elementsOf(spec),
     sysctls: Object.entries(spec.sysctls ?? {}).map(([key, value]) => [key.replaceAll(".", "/"), value]),
     gateway: spec.gateway ?? null,
   };

@@ -60,7 +60,7 @@ export async function reconcile(parts: ReconcileParts, vnode: string): Promise<R
   const record = await readRecord(host, vnode);
   if (record === null) return { state: "none", changed: false, boot: false };
   const container = await docker.inspectContainer(record.containerId, { timeoutMs: INSPECT_MS });
-  const control = record.spec.control;
+  const { spec } = record;
   if (container !== null && container.state.pid > 0) {
     // Started while nobody watched: whoever did that wants it up.
     if (
@@ -88,7 +88,7 @@ export async function reconcile(parts: ReconcileParts, vnode: string): Promise<R
     force = await endStaleLife(parts, vnode, container.id) ?? undefined;
   }
   const unwired = await unwire(host, vnode, {
-    control,
+    spec,
     ...(force !== undefined && { force }),
     ...(parts.view !== undefined && { view: parts.view }),
   });

@@ -16,8 +16,11 @@ export class FakeKernel {
   qdiscs: Qdisc[] = [];
   /** Device → where its ingress leads. */
   readonly redirects = new Map<string, string>();
+  /** Elements of control_ports, as "port mac address", and of control_names. */
   readonly allow = new Set<string>();
   readonly names = new Set<string>();
+  /** Those of all other sets and maps: "TABLE/SET" → key → data. */
+  readonly elements = new Map<string, Map<string, string>>();
   /** Commands that change something, so far. */
   changes = 0;
   /** Fails the next so many changing commands. */
@@ -115,6 +118,7 @@ export class FakeKernel {
       ...[...this.redirects].map(([from, to]) => `redirect ${from} ${to}`),
       ...[...this.allow].map((one) => `allow ${one}`),
       ...[...this.names].map((one) => `name ${one}`),
+      ...[...this.elements].flatMap(([set, all]) => [...all].map((one) => `${set} ${one.join(" : ")}`)),
     ].sort().join("\n");
   }
 
@@ -134,7 +138,9 @@ export class FakeKernel {
       const shows = input.trim().split("\n").map((line) => filters(this, line.split(" ")[3]!));
       return { stdout: shows.map((one) => `${JSON.stringify(one)}\n`).join("") };
     }
-    if (words.startsWith("nft -j list table ")) return json(nftTable(this));
+    if (words.startsWith("nft -j list table ")) {
+      return json(nftTable(this, words.slice("nft -j list table ".length)));
+    }
     if (argv[0] === "pgrep" || argv[0] === "pkill") return { exit: 1 };
     const batch = words === "ip -batch -" || words === "ip -force -batch -" || words === "tc -batch -" ||
       words === "nft -f -";
