@@ -185,14 +185,18 @@ export function ifbLines(wiring: Wiring, link: LinkWiring, generation: string): 
   ];
 }
 
+/** The `ip -batch` line inside that gives an interface an address. */
+export function addressLine(dev: string, address: string, verb: "add" | "replace" = "add"): string {
+  // nodad: the address works from the first instruction on; the lan is ours, duplicates are refused before.
+  return `addr ${verb} ${address} dev ${dev}${address.includes(":") ? " nodad" : ""}`;
+}
+
 /** `ip -batch` lines inside the vnode for its links, without its routes. */
 export function insideLinkLines(link: LinkWiring): string[] {
   return [
-    // nodad: the address works from the first instruction on; the lan is ours, duplicates are refused before.
-    ...link.addresses.map((address) =>
-      `addr add ${address} dev ${link.name}${address.includes(":") ? " nodad" : ""}`
-    ),
-    `link set ${link.name} up`,
+    ...link.addresses.map((address) => addressLine(link.name, address)),
+    // With "dev": an interface may be called "up", or by the beginning of another word of ip's.
+    `link set dev ${link.name} up`,
   ];
 }
 

@@ -49,23 +49,62 @@ export function ipLine(kernel: FakeKernel, line: string, pid: number | null): vo
     end.peer = inner;
     inside.set(name, inner);
   } else if (line.startsWith("link add ")) kernel.add(words[2]!, after("type")!);
-  else if (line.startsWith("link set dev ")) find(words[3]!).group = words[5]!;
   else if (line.startsWith("link del group ")) {
     for (const link of [...links.values()]) if (link.group === words[3]) kernel.remove(link.ifname);
   } else if (line.startsWith("link del ")) {
     if (!kernel.remove(words[2]!)) throw new Error(`Cannot find device "${words[2]}"`);
   } else if (line.startsWith("link set ")) {
-    const link = find(words[2]!);
+    const link = find(words[2] === "dev" ? words[3]! : words[2]!);
+    if (after("group") !== undefined) link.group = after("group");
     if (words.includes("up")) link.up = true;
+    if (words.includes("down")) link.up = false;
     if (after("alias") !== undefined) link.ifalias = after("alias");
-    if (after("mtu") !== undefined) link.mtu = Number(after("mtu"));
+    if (after("address") !== undefined) link.address = after("address")!;
+    if (after("mtu") !== undefined) setMtu(link, Number(after("mtu")));
     if (after("master") !== undefined) {
       find(after("master")!);
       link.master = after("master");
     }
-  } else if (line.startsWith("addr add ")) find(after("dev")!).addresses.push(words[2]!);
-  else if (line.startsWith("route replace ")) kernel.routes.get(pid!)!.push(words.slice(2).join(" "));
+  } else if (line.startsWith("addr add ") || line.startsWith("addr replace ")) {
+    const link = find(after("dev")!);
+    const address = words[2]!;
+    const isThere = link.addresses.includes(address);
+    if (isThere && words[1] === "add") throw new Error("RTNETLINK answers: File exists");
+    if (link.mtu < 1280 && address.includes(":")) throw new Error("RTNETLINK answers: Invalid argument");
+    if (!isThere) link.addresses.push(address);
+  } else if (line.startsWith("addr flush ")) flush(find(after("dev")!), after("to")!);
+  else if (line.startsWith("route ")) routeLine(kernel.routes.get(pid!)!, words);
   else throw new Error(`The fake ip does not know "${line}"`);
+}
+
+/** The kernel has no IPv6 on less than 1280 bytes: its addresses go, and do not come back. */
+function setMtu(link: Link, mtu: number): void {
+  link.mtu = mtu;
+  if (mtu < 1280) link.addresses = link.addresses.filter((one) => !one.includes(":"));
+}
+
+/** With the first address of an IPv4 subnet the others of it go (promote_secondaries is 0). */
+function flush(link: Link, to: string): void {
+  const [wanted = ""] = to.split("/");
+  const found = link.addresses.find((one) => one.startsWith(`${wanted}/`));
+  if (found === undefined) return;
+  const subnet = (one: string) =>
+    one.includes(":") ? null : `${one.split(".").slice(0, 3)}${one.split("/")[1]}`;
+  const mates = link.addresses.filter((one) => subnet(one) !== null && subnet(one) === subnet(found));
+  link.addresses = link.addresses.filter((one) =>
+    one !== found && (mates[0] !== found || !mates.includes(one))
+  );
+}
+
+/** A route of each destination and metric; those of IPv6 by a blackhole in their place, as berth takes them away. */
+function routeLine(routes: string[], [, verb = "", ...rest]: readonly string[]): void {
+  const drop = (wanted: (route: string) => boolean) => {
+    for (let at = routes.length - 1; at >= 0; at--) if (wanted(routes[at]!)) routes.splice(at, 1);
+  };
+  const to = rest.find((word) => !["exact", "blackhole"].includes(word))!;
+  if (verb !== "flush") drop((route) => route.split(" ").includes(to));
+  if (verb === "replace") routes.push(rest.join(" "));
+  if (verb === "flush") drop((route) => route === rest.slice(1).join(" "));
 }
 
 /** As `ip -j -d link show` prints it. */
