@@ -4,6 +4,7 @@ import type { TaskContext } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { type AnyResource, differences } from "../../lib/resource/ensure.ts";
+import { oneLook } from "../../lib/resource/one_look.ts";
 import type { Change } from "../../lib/resource/types.ts";
 import { type HostFacts, hostFacts } from "./_facts.ts";
 
@@ -48,16 +49,18 @@ export async function foundStages(look: Look, config: Config, step: Step): Promi
 /** Makes one step so (or plans it). */
 export async function runStep(context: TaskContext<unknown>, step: Step): Promise<void> {
   const config = await context.config();
-  await step.check?.(context.host, config);
+  const look = oneLook(context.host);
+  await step.check?.(look, config);
   const before = context.changes.length;
-  const found = await foundStages(context.host, config, step).catch((error) =>
+  const found = await foundStages(look, config, step).catch((error) =>
     context.mode === "plan" ? laterChange(step, error) : Promise.reject(error)
   );
   if ("resource" in found) return context.tell(found);
   const { stages, said } = found;
   for (const stage of stages) {
     const make = async () => {
-      await context.ensureAll(await stage(config, await hostFacts(context.host), context.host));
+      const look = oneLook(context.host); // what was true before the stage before this one need not be
+      await context.ensureAll(await stage(config, await hostFacts(look), look));
     };
     try {
       await make();
