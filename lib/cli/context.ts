@@ -20,6 +20,8 @@ export interface Settings {
   readonly json: boolean;
   readonly verbose: boolean;
   readonly quiet: boolean;
+  /** False with --no-color. */
+  readonly colour: boolean;
   readonly configDirectory: string;
 }
 
@@ -99,6 +101,7 @@ export function createSession(parts: {
     signal,
     json: settings.json,
     verbose: settings.verbose,
+    colour: settings.colour,
     configDirectory: settings.configDirectory,
     get changes() {
       return [...ensurer().changes, ...told];

@@ -138,32 +138,24 @@ async function runTask(
     json: parsed.values.json === true,
     verbose: parsed.values.verbose === true,
     quiet: parsed.values.quiet === true,
+    colour: parsed.values.noColor !== true,
     configDirectory: String(parsed.values.config ?? CONFIG_DIRECTORY),
   };
   if (parsed.values.config !== undefined) await checkDirectory(settings.configDirectory, command);
   const options = await validate(declared, parsed, own.map(({ key }) => key), command);
-  return await execute(
-    declared,
-    { settings, options, args: parsed.args, colour: !parsed.values.noColor },
-    controller,
-  );
+  return await execute(declared, { settings, options, args: parsed.args }, controller);
 }
 
 async function execute(
   declared: Task,
-  { settings, options, args, colour }: {
-    settings: Settings;
-    options: unknown;
-    args: readonly string[];
-    colour: boolean;
-  },
+  { settings, options, args }: { settings: Settings; options: unknown; args: readonly string[] },
   controller: AbortController,
 ): Promise<number> {
   const attended = await isAttended();
   const progress = createProgress({ quiet: settings.quiet || settings.json, attended });
-  const paint = painter(process.stdout, colour && attended);
+  const paint = painter(process.stdout, settings.colour && attended);
   const session = createSession({
-    settings,
+    settings: { ...settings, colour: settings.colour && attended },
     options,
     args,
     signal: controller.signal,

@@ -37,6 +37,8 @@ export interface TaskContext<Options> {
   readonly json: boolean;
   /** True with --verbose. */
   readonly verbose: boolean;
+  /** False with --no-color. Whether colours can be shown is the painter's to know (terminal.ts). */
+  readonly colour: boolean;
   /** Tells what is being done now ("Pulling debian:12"); shown when it takes over a second. "" ends it. */
   progress(text: string): void;
   /** The result: `data` for --json, `text` (or a table) for people. Called at most once, at the end. */
