@@ -52,6 +52,25 @@ test("stripesOf() takes disks of like size, each alone on its disk", () => {
   assert.is(stripesOf({ physical: twice, linear: false }), 1);
 });
 
+test("volumeSizes() gives no file system less than it can be made on", () => {
+  const { vminfo } = volumeSizes("overlay", {}, room(8), "xfs");
+  assert.is(bytes(vminfo), 300 * 2 ** 20);
+  assert.is(bytes(volumeSizes("overlay", {}, room(8, 8), "xfs").vminfo) % (2 * EXTENT), 0);
+  assert.ok(bytes(volumeSizes("overlay", {}, room(8)).vminfo) < 300 * 2 ** 20, "ext4 is content with less");
+  const sizes = { vminfo: { bytes: 100 * 2 ** 20 }, vms: { bytes: 200 * 2 ** 20 } };
+  try {
+    volumeSizes("thin", sizes, room(8), "xfs");
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, BerthError);
+    const { issues } = error as BerthError;
+    assert.equal(issues.map(({ path, found, wanted }) => [path, found, wanted]), [
+      ["storage.sizes.vminfo", "100 MiB", "at least 300 MiB"],
+      ["storage.sizes.vms", "200 MiB", "at least 300 MiB"],
+    ]);
+  }
+});
+
 test("volumeSizes() leaves alone what others hold", () => {
   const all = room(100);
   const part = { ...all, foreign: 10_000 };

@@ -49,7 +49,7 @@ export function lvmChoice(host: HostConfig, facts: StorageFacts, decision: Decis
   if (by === "recorded") refuseLost(layout, facts);
   const extentBytes = group?.extentBytes ?? EXTENT_BYTES;
   const room = roomOf(facts, group, disks, extentBytes);
-  const sizes = volumeSizes(layout, host.storage.sizes, room);
+  const sizes = volumeSizes(layout, host.storage.sizes, room, host.storage.fileSystem);
   const grown = heldAndGrown(host, facts, decision, sizes, extentBytes, room);
   const names = [...new Set([...members(facts).map(({ name }) => name), ...disks.map(({ name }) => name)])];
   const begun = { layout, disks: names };

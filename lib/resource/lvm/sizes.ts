@@ -36,6 +36,8 @@ const DATA_START = 2 ** 20;
 const STRIPED_SHARE = 0.75;
 /** Below that there is no room for an image of an operating system. */
 const LEAST_BYTES = 2 ** 30;
+/** mkfs.xfs makes nothing smaller since xfsprogs 5.19 ("Filesystem must be larger than 300MB"). */
+const LEAST_FILE_SYSTEM = { ext4: 0, xfs: 300 * 2 ** 20 } as const;
 const GB = 1e9;
 
 /** Extents a disk of so many bytes will have; as vgcreate counts them (tried on 2.03.16). */
@@ -55,11 +57,17 @@ export function stripesOf({ physical, linear }: Pick<Room, "physical" | "linear"
 /**
  * The wanted sizes. overlay: vminfo min(5 GB, 3 %), vms 90 % of the base. thin, devicemapper: vminfo the same, vms
  * min(32 GB, 15 %) of what remains, pool 90 % of what remains then, of it 1 % (at most 16 GB) metadata. The base is
- * the sum of the physical volumes, or stripes × the smallest, without what others hold.
+ * the sum of the physical volumes, or stripes × the smallest, without what others hold. vminfo is never smaller by
+ * itself than its file system can be.
  *
  * @throws {BerthError} code `missing` where there is too little room, `config` where the configured sizes do not fit.
  */
-export function volumeSizes(layout: Exclude<Layout, "plain">, sizes: StorageSizes, room: Room): Extents {
+export function volumeSizes(
+  layout: Exclude<Layout, "plain">,
+  sizes: StorageSizes,
+  room: Room,
+  fileSystem: "ext4" | "xfs" = "ext4",
+): Extents {
   const { extentBytes, physical, foreign } = room;
   const stripes = stripesOf(room);
   const sum = physical.reduce((total, { extents }) => total + extents, 0);
@@ -77,10 +85,12 @@ export function volumeSizes(layout: Exclude<Layout, "plain">, sizes: StorageSize
   const cut = (size: Size | undefined, of: number, computed: number) =>
     Math.max(stripes, size === undefined ? computed : asked(size, of));
 
-  const vminfo = cut(sizes.vminfo, base, Math.min(most(5 * GB), share(base, 3)));
+  const least = Math.ceil(LEAST_FILE_SYSTEM[fileSystem] / extentBytes / stripes) * stripes;
+  const vminfo = cut(sizes.vminfo, base, Math.max(least, Math.min(most(5 * GB), share(base, 3))));
   if (layout === "overlay") {
     const vms = cut(sizes.vms, base, share(base, 90));
     fits({ vminfo, vms }, base, extentBytes);
+    holds(fileSystem, { vminfo, vms }, extentBytes);
     return { stripes, base, vminfo, vms, pool: null };
   }
   const left = Math.max(0, base - vminfo);
@@ -100,6 +110,7 @@ export function volumeSizes(layout: Exclude<Layout, "plain">, sizes: StorageSize
   const data = Math.floor(even(pool - metadata) / chunk) * chunk;
   // LVM keeps a spare of the metadata's size for repairs.
   fits({ vminfo, vms, pool, "the spare of the pool's metadata": metadata }, base, extentBytes);
+  holds(fileSystem, { vminfo, vms, ...layout === "thin" ? { pool: data } : {} }, extentBytes);
   if (data < stripes || metadata > most(16 * GB) && sizes.metadata !== undefined) {
     throw noFit([{
       path: "storage.sizes.metadata",
@@ -126,11 +137,32 @@ function fits(parts: Readonly<Record<string, number>>, base: number, extentBytes
   );
 }
 
-function noFit(issues: readonly Issue[]): BerthError {
+/** Refuses volumes that their file system cannot be made on. */
+function holds(
+  fileSystem: "ext4" | "xfs",
+  parts: Readonly<Record<string, number>>,
+  extentBytes: number,
+): void {
+  const least = LEAST_FILE_SYSTEM[fileSystem];
+  const small = Object.entries(parts).filter(([, extents]) => extents * extentBytes < least);
+  if (small.length === 0) return;
+  throw noFit(
+    small.map(([name, extents]): Issue => ({
+      path: `storage.sizes.${name}`,
+      message: `Is too small for ${fileSystem}`,
+      found: shownBytes(extents * extentBytes),
+      wanted: `at least ${shownBytes(least)}`,
+      next: `Make it larger, or write "fileSystem: ext4"`,
+    })),
+    "The sizes do not hold their file systems",
+  );
+}
+
+function noFit(issues: readonly Issue[], message = "The sizes do not fit into the volume group"): BerthError {
   return new BerthError({
     code: "config",
     object: "storage.sizes",
-    message: "The sizes do not fit into the volume group",
+    message,
     next: "Change storage.sizes in host.yaml",
     issues,
   });
