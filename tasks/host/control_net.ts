@@ -5,10 +5,8 @@ import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
-import { deviceFacts } from "../../lib/resource/control_device/facts.ts";
 import { managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
 import { managersAside } from "../../lib/resource/control_device/manager_aside.ts";
-import { checkProbe } from "../../lib/resource/control_device/probe.ts";
 import { checkRulesOnDevice } from "../../lib/resource/control_device/rules.ts";
 import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
 import { checkControlSubnet } from "../../lib/resource/control_subnet.ts";
@@ -20,7 +18,7 @@ import { macvlan } from "../../lib/resource/kinds/macvlan.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
 import { BRIDGE_PREFIX, CONTROL_NETWORK, HOST_END_PREFIX, IFB_PREFIX } from "../../lib/vnode/names.ts";
 import type { HostFacts } from "./_facts.ts";
-import { checkDriver, tables } from "./firewall.ts";
+import { checkControl, tables } from "./firewall.ts";
 import { runStep, type Stage, type Step } from "./_step.ts";
 
 /** Docker's network on the bridge. */
@@ -199,7 +197,7 @@ async function freedResources(config: Config, _facts: HostFacts, look: Look) {
 
 async function check(look: Look, config: Config): Promise<void> {
   const { subnet, address, device } = config.host.controlNet;
-  await checkDriver(look, config);
+  await checkControl(look, config);
   await checkControlSubnet(look, {
     subnet,
     address,
@@ -208,10 +206,8 @@ async function check(look: Look, config: Config): Promise<void> {
   });
   const uplinks = await uplinksOf(look, config);
   const port = portOf(config, uplinks);
-  if (port !== null && uplinks.moved === null) {
+  if (port !== null && port.name !== uplinks.moved) {
     await checkRulesOnDevice(look, port.name, CONTROL_NETWORK);
-    const found = await deviceFacts(look, port.name);
-    if (found !== null && found.master !== CONTROL_NETWORK) checkProbe(found, config.host.controlNet.probe);
   }
   // A manager that berth cannot write for is told before anything is touched.
   await managerResources(config, {} as HostFacts, look);

@@ -4,6 +4,8 @@ import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { checkControlDriver } from "../../lib/resource/control_device/driver.ts";
+import { deviceFacts } from "../../lib/resource/control_device/facts.ts";
+import { checkProbe } from "../../lib/resource/control_device/probe.ts";
 import { findUplinks, type Uplink } from "../../lib/resource/control_device/uplink.ts";
 import { noDockerLeftovers } from "../../lib/resource/docker_leftovers.ts";
 import type { AnyResource } from "../../lib/resource/ensure.ts";
@@ -79,17 +81,25 @@ export async function bridgeUplink(
   return wanted;
 }
 
-/** What stands of the control network is of the driver that is wanted: else rules for the other one would cut it off. */
-export async function checkDriver(look: Look, { host: { controlNet } }: Config): Promise<void> {
-  const { device, driver } = controlNet;
+/**
+ * What would make the control network refuse what is configured, asked before the rules for it are changed: what stands
+ * of it is of the other driver, or a device would be moved that nobody tells of.
+ */
+export async function checkControl(look: Look, { host: { controlNet } }: Config): Promise<void> {
+  const { device, driver, address, probe } = controlNet;
   await checkControlDriver(look, CONTROL_NETWORK, device === undefined ? "bridge" : driver);
+  if (device === undefined || driver === "macvlan") return;
+  const { wanted, moved } = await findUplinks(look, { device, bridge: CONTROL_NETWORK, address });
+  if (wanted === null || wanted.name === moved) return;
+  const found = await deviceFacts(look, wanted.name);
+  if (found !== null && found.master !== CONTROL_NETWORK) checkProbe(found, probe);
 }
 
 /** After daemon-json: a running engine with its own rules would make them again. */
 export const firewallStep: Step = {
   name: "firewall",
   needs: ["packages", "daemon-json"],
-  check: checkDriver,
+  check: checkControl,
   stages: [
     async (config, facts, look) => firewallResources(config, facts, await bridgeUplink(look, config)),
   ],

@@ -88,7 +88,7 @@ test("another driver than what stands is refused by the first step that would ch
   });
   const step = STEPS.find(({ name }) => name === "firewall")!;
   const refusal = async (kind: string, config: typeof CONFIG) => {
-    const host = createFakeHost({ commands: [ipCommands] });
+    const host = createFakeHost({ commands: [ipCommands, ({ argv }) => argv[0] === "ip" ? {} : null] });
     host.machine.links.set("_dockercnet", {
       ...{ kind, alias: "berth control network", mtu: 1500, up: true, addresses: [] },
     });

@@ -206,10 +206,10 @@ test("another device is named: the first one goes out with what it brought, and 
     await box.sh(`
       ip link add eth1 type veth peer name far1
       ip link set far1 up && ip link set eth1 up && ip addr add 192.0.2.2/24 dev eth1`);
-    const name = (device: string) =>
+    const name = (device: string, more: object = {}) =>
       box.write(
         "/etc/berth/host.yaml",
-        JSON.stringify({ controlNet: { device, gatewayTimeout: `${SECONDS}s` } }),
+        JSON.stringify({ controlNet: { device, gatewayTimeout: `${SECONDS}s`, ...more } }),
       );
     const ports = () =>
       box.sh("ls /sys/class/net/_dockercnet/brif").then((text) => text.split(/\s+/).join(" "));
@@ -217,6 +217,18 @@ test("another device is named: the first one goes out with what it brought, and 
     await box.sh("berth host up", { timeoutMs: 120_000 });
     assert.is((await ports()).trim(), "eth0");
     await name("eth1");
+    // It has no gateway, and so nobody who would tell: nothing is changed, the rules included.
+    const rules = () => box.sh("nft -s list ruleset");
+    const before = await rules();
+    const refused = await box.run(["berth", "host", "up"], { timeoutMs: 120_000 });
+    assert.is(refused.exit, 5, refused.stderr);
+    assert.match(
+      refused.stderr,
+      /host firewall, control-net: Nobody would tell whether "eth1" still reaches/,
+    );
+    assert.is((await ports()).trim(), "eth0");
+    assert.is(await rules(), before);
+    await name("eth1", { probe: [] });
     await box.sh("berth host up", { timeoutMs: 120_000 });
     assert.is((await ports()).trim(), "eth1");
     assert.match(await box.sh("ip -br addr show dev eth0"), "198.51.100.2/24");
