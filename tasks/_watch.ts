@@ -6,6 +6,7 @@ import { createDocker } from "../lib/docker/client.ts";
 import { systemClock } from "../lib/docker/clock.ts";
 import { engineDoor } from "../lib/docker/door.ts";
 import { createHost } from "../lib/host/host.ts";
+import { stderrFile } from "../lib/host/stderr.ts";
 import { createLog, underJournal } from "../lib/log/logger.ts";
 import { createEnsure } from "../lib/resource/ensure.ts";
 import { createJournal } from "../lib/resource/journal.ts";
@@ -25,7 +26,7 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
   const { signal } = context;
   // It runs for months: each line says when, unless the journal does.
   const log = createLog({
-    format: underJournal() ? "journal" : "file",
+    format: underJournal(stderrFile()) ? "journal" : "file",
     level: context.verbose ? "debug" : "info",
   });
   const { socket } = config.host.engine;

@@ -4,8 +4,9 @@ import process from "node:process";
 import type { Config } from "../config/types.ts";
 import type { Docker } from "../docker/types.ts";
 import { createHost } from "../host/host.ts";
+import { stderrFile } from "../host/stderr.ts";
 import type { EngineDoor, Host } from "../host/types.ts";
-import { createLog } from "../log/logger.ts";
+import { createLog, underJournal } from "../log/logger.ts";
 import type { Log } from "../log/log.ts";
 import { consentTo } from "../resource/consent.ts";
 import { createEnsure, type Ensurer } from "../resource/ensure.ts";
@@ -57,7 +58,8 @@ export function createSession(parts: {
 
   const log = once((): Log => {
     const level = settings.quiet ? "error" : settings.verbose ? "debug" : "info";
-    return createLog({ level, before: progress.clear });
+    const format = underJournal(stderrFile()) ? "journal" : "text";
+    return createLog({ level, format, before: progress.clear });
   });
   const config = once(async (): Promise<Config> => {
     const { loadConfig } = await import("../config/load.ts");

@@ -12,7 +12,7 @@ export type LogFormat = "text" | "json" | "journal" | "file";
 export interface LogOptions {
   /** The least level that is written. @default {"info"} */
   readonly level?: Level | "silent";
-  /** @default {"journal" under systemd, else "text"} */
+  /** @default {"text"} */
   readonly format?: LogFormat;
   /** @default {process.stderr} */
   readonly stream?: { write(text: string): unknown };
@@ -31,7 +31,7 @@ const SECRET =
 
 /** Makes a log. Does nothing until the first line. */
 export function createLog(options: LogOptions = {}): Log {
-  const format = options.format ?? (underJournal() ? "journal" : "text");
+  const format = options.format ?? "text";
   const least = ORDER[options.level ?? "info"];
   const render = format === "json" ? jsonLine : format === "file" ? fileLine : textLine;
   const make = (fixed: Fields): Log => {
@@ -52,9 +52,15 @@ export function createLog(options: LogOptions = {}): Log {
   return make({});
 }
 
-/** True when stderr goes to journald: systemd.exec(5) sets JOURNAL_STREAM for it, and INVOCATION_ID for units. */
-export function underJournal(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
-  return Boolean(env.JOURNAL_STREAM) && Boolean(env.INVOCATION_ID);
+/**
+ * True when stderr goes to journald: systemd.exec(5) sets JOURNAL_STREAM to its device and inode. What a unit's
+ * process starts has the variable too, and often another stderr: a pipe, a file.
+ */
+export function underJournal(
+  stderr: { readonly dev: number; readonly ino: number } | null,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): boolean {
+  return stderr !== null && env.JOURNAL_STREAM === `${stderr.dev}:${stderr.ino}`;
 }
 
 function jsonLine(level: Level, message: string, fields: Fields, now: Date): string {

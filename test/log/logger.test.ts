@@ -79,10 +79,11 @@ test("below the level nothing is written, and silent writes nothing", () => {
   assert.is(said({ format: "text", level: "silent" }, tell), "");
 });
 
-test("underJournal() wants both of systemd's variables", () => {
-  assert.ok(underJournal({ JOURNAL_STREAM: "8:1", INVOCATION_ID: "x" }));
-  assert.not.ok(underJournal({ JOURNAL_STREAM: "8:1" }));
-  assert.not.ok(underJournal({}));
+test("underJournal() wants the stderr that systemd tells of, not one that was put in its place", () => {
+  assert.ok(underJournal({ dev: 8, ino: 1 }, { JOURNAL_STREAM: "8:1" }));
+  assert.not.ok(underJournal({ dev: 8, ino: 2 }, { JOURNAL_STREAM: "8:1" }));
+  assert.not.ok(underJournal({ dev: 8, ino: 1 }, {}));
+  assert.not.ok(underJournal(null, { JOURNAL_STREAM: "8:1" }));
 });
 
 test.run();
