@@ -17,7 +17,7 @@ exec ip -batch -`;
  * `pid` is the vnode's init: its namespace is entered for "inside".
  */
 export function commandsOf(steps: readonly Step[], pid: number | null): Command[][] {
-  const lines = (key: "leave" | "clear" | "host" | "inside" | "tc" | "nft") =>
+  const lines = (key: "leave" | "before" | "clear" | "host" | "inside" | "tc" | "nft") =>
     steps.flatMap((step) => step[key] ?? []);
   const batch = (argv: readonly string[], all: readonly string[], more: Partial<Command> = {}): Command[] =>
     all.length === 0 ? [] : [{ argv, input: all.join("\n") + "\n", ...more }];
@@ -34,6 +34,7 @@ export function commandsOf(steps: readonly Step[], pid: number | null): Command[
       { okExit: [0, 1, 2] },
     ),
     [...batch(["ip", "-batch", "-"], lines("host")), ...batch(["nft", "-f", "-"], lines("nft"))],
+    batch(["ip", "-batch", "-"], lines("before"), { netns }),
     [
       ...(sysctls.length === 0 ? batch(["ip", "-batch", "-"], inside, { netns }) : [{
         argv: ["sh", "-c", SYSCTLS, "sh", ...sysctls],

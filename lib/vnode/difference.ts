@@ -13,8 +13,8 @@ export type { Seen, Step } from "./step.ts";
 /** The steps that make the wiring so; [] means converged. */
 export function stepsOf(wiring: Wiring, seen: Seen): Step[] {
   const links = wiring.links.map((link) => linkSteps(wiring, link, seen));
-  const made = wiring.links.filter((_, index) =>
-    links[index]!.some((step) => step.resource.startsWith("link") && step.verb !== "update")
+  const made = wiring.links.filter(({ name }, index) =>
+    seen.half?.has(name) === true || links[index]!.some((step) => step.makes !== undefined)
   );
   const steps = links.flat();
   steps.push(...strayLinkSteps(wiring, seen.view));

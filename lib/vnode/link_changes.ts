@@ -68,12 +68,12 @@ function givenSteps(vnode: string, pair: Pair, isReset: boolean): Step[] {
   const dev = after.name;
   const why: string[] = [];
   const inside: string[] = [];
-  const leave: string[] = [];
+  const first: string[] = [];
   const grows = !speaksIpv6(before.mtu) && speaksIpv6(after.mtu);
   if (before.mtu !== after.mtu) {
     why.push(`mtu ${after.mtu}`);
     // Its sysctls of IPv6 are there from then on, and are written before `inside`.
-    (grows ? leave : inside).push(`link set dev ${dev} mtu ${after.mtu}`);
+    (grows ? first : inside).push(`link set dev ${dev} mtu ${after.mtu}`);
   }
   if (before.mac !== after.mac) {
     why.push(`MAC ${after.mac}`);
@@ -88,12 +88,12 @@ function givenSteps(vnode: string, pair: Pair, isReset: boolean): Step[] {
   inside.push(...sure.map((address) => addressLine(dev, address, "replace")));
   const sysctls = sysctlChanges(pair, isReset || grows);
   if (sysctls.length > 0) why.push(...sysctls.map(([path, value]) => `${path} ${value}`));
-  if (inside.length + leave.length + sysctls.length === 0) return [];
+  if (inside.length + first.length + sysctls.length === 0) return [];
   return [{
     resource: `link ${vnode}/${dev}`,
     verb: "update",
     why: why.length === 0 ? "what goes takes others along" : why.join(", "),
-    ...(leave.length > 0 && { leave }),
+    ...(first.length > 0 && { before: first }),
     ...(sysctls.length > 0 && { sysctls }),
     ...(inside.length > 0 && { inside }),
   }];

@@ -29,6 +29,7 @@ export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] 
       resource,
       verb: end === undefined ? "create" : "replace",
       why,
+      makes: [link.name],
       // Deleting either end of a veth pair deletes both; an inside end without its host end cannot be.
       clear: end === undefined ? [] : [link.end],
       host: hostLinkLines(wiring, link, String(life.pid), generation),
@@ -52,9 +53,14 @@ export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] 
       steps.push({ resource, verb: "update", why: `mtu ${end!.mtu}, ${end!.flags.join(",")}`, host });
     }
     steps.push(...segmentSteps(resource, link, end!));
-    if (!seen.settled) steps.push(...insideSteps(wiring, link, seen));
+    if (isNew(link, seen)) steps.push(...insideSteps(wiring, link, seen));
   }
   return [...steps, ...shapeSteps(wiring, link, seen, fresh, alias)];
+}
+
+/** Whether what a link has inside is not its user's yet. */
+function isNew(link: LinkWiring, seen: Seen): boolean {
+  return !seen.settled || seen.half?.has(link.name) === true;
 }
 
 /** IPv6 that comes back with the MTU on an interface that is up would bring fe80:: along. */
@@ -97,7 +103,7 @@ function endDiffers(link: LinkWiring, end: FoundLink | undefined, alias: string,
   if (end === undefined) return "missing";
   if (end.ifalias !== alias) return `of another life ("${end.ifalias ?? ""}")`;
   if (end.linkinfo?.info_kind !== "veth") return `a ${end.linkinfo?.info_kind ?? "device"}, wanted a veth`;
-  if (seen.settled) return null;
+  if (!isNew(link, seen)) return null;
   const inside = seen.inside?.get(link.name);
   if (inside === undefined) return "its end inside is missing";
   const joined = end.link_index === inside.ifindex && inside.link_index === end.ifindex;

@@ -10,12 +10,16 @@ export interface Step {
   readonly resource: string;
   readonly verb: "create" | "update" | "replace" | "delete" | "restore";
   readonly why: string;
+  /** Links that are made, so that what they are given inside is made sure of. */
+  readonly makes?: readonly string[];
   /** `ip -batch` inside, first of all: devices of the machine's own go home. */
   readonly leave?: readonly string[];
   /** Interfaces on the host to delete; what is gone already is fine. */
   readonly clear?: readonly string[];
   /** `ip -batch` on the host. */
   readonly host?: readonly string[];
+  /** `ip -batch` inside, before the sysctls: those of IPv6 come with an MTU that has it. */
+  readonly before?: readonly string[];
   /** What is written below /proc/sys inside: ["net/ipv6/conf/eth1/disable_ipv6", "0"]. Before `inside`. */
   readonly sysctls?: readonly Sysctl[];
   /** `ip -batch` inside. */
@@ -34,6 +38,8 @@ export interface Seen {
   readonly settled: boolean;
   /** Interfaces inside; null when settled (not looked at). */
   readonly inside: ReadonlyMap<string, InsideLink> | null;
+  /** Links of a settled life whose making was cut off: they are not settled. @default {none} */
+  readonly half?: ReadonlySet<string>;
   /** Host-side name of the control interface; null when there is none. */
   readonly port: string | null;
   /** Devices whose redirect to the ifb is in place. */

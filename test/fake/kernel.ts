@@ -25,12 +25,18 @@ export class FakeKernel {
   changes = 0;
   /** Fails the next so many changing commands. */
   failing = 0;
+  #untilDeath = Infinity;
   #index = 1;
   #pid = 1000;
   #ticks = 100;
 
   constructor(readonly machine: Machine) {
     this.add("_dockercnet", "bridge");
+  }
+
+  /** Lets so many changing commands through, and fails all that follow: whoever made them is dead. */
+  failAfter(commands: number): void {
+    this.#untilDeath = commands;
   }
 
   /** A number that no interface has had. */
@@ -146,7 +152,7 @@ export class FakeKernel {
       words === "nft -f -";
     if (!batch && argv[0] !== "sh") return null;
     this.changes++;
-    if (this.failing > 0) {
+    if (this.failing > 0 || --this.#untilDeath < 0) {
       this.failing--;
       return { exit: 1, stderr: "RTNETLINK answers: Cannot allocate memory\nCommand failed -:1" };
     }

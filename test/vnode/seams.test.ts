@@ -113,6 +113,7 @@ test("rounds: devices go home, what is stale goes, the host's side, the inside w
     why: "",
     tc: ["t"],
     inside: ["i"],
+    before: ["b"],
     sysctls: [["net/a", "1"], ["net/b", "2 3"]],
     nft: ["n"],
     host: ["h"],
@@ -127,11 +128,12 @@ test("rounds: devices go home, what is stale goes, the host's side, the inside w
       [["ip", netns, "l"]],
       [["ip", undefined, "link set dev c group 1650815604"]],
       [["ip", undefined, "h"], ["nft", undefined, "n"]],
+      [["ip", netns, "b"]],
       [["sh", netns, "i"], ["tc", undefined, "t"]],
     ],
   );
-  assert.equal(rounds[3]![0]!.argv.slice(4), ["net/a", "1", "net/b", "2 3"]);
-  assert.is(commandsOf([{ ...step, inside: [] }], 42)[3]![0]!.input, "");
+  assert.equal(rounds[4]![0]!.argv.slice(4), ["net/a", "1", "net/b", "2 3"]);
+  assert.is(commandsOf([{ ...step, inside: [] }], 42)[4]![0]!.input, "");
 });
 
 test("what an operator changed inside is given to a life that is settled, once", async () => {
