@@ -9,7 +9,7 @@ import {
   subnetAround,
 } from "./address.ts";
 import { IPV6_MTU, type Lan } from "./check_lans.ts";
-import { shapeOf } from "./check_shape.ts";
+import { type ReportShape, shapeIn, shapeOf } from "./check_shape.ts";
 import { nearest, oneOf, Problem } from "./problem.ts";
 import type { VnodeDraft } from "./schema_vnodes.ts";
 import type { LinkSpec } from "./types.ts";
@@ -128,14 +128,16 @@ export function checkLink(
       mtu,
     );
   }
+  const unshaped = (way: "egress" | "ingress"): ReportShape => (own, key, problem) =>
+    report.add(own ? at(way, key) : at(key), problem);
   const spec: LinkSpec = {
     lan: lan.name,
     name,
     addresses: good.map(({ address, prefix }) => `${address.text}/${prefix}`),
     mac,
     mtu,
-    egress: shapeOf(draft, draft.egress),
-    ingress: shapeOf(draft, draft.ingress),
+    egress: shapeOf(shapeIn(draft), draft.egress, unshaped("egress")),
+    ingress: shapeOf(shapeIn(draft), draft.ingress, unshaped("ingress")),
   };
   return {
     spec,

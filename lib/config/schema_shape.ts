@@ -1,7 +1,7 @@
 // The keys that shape a link, for both ways or one. Owns no rules between them (check_shape.ts).
 import * as v from "valibot";
-import { field, map, Problem } from "./problem.ts";
-import { FORMS, parseDelay, parsePercent, parseRate, PATTERNS } from "./units.ts";
+import { field, map, oneOf, Problem } from "./problem.ts";
+import { FORMS, parseDelay, parsePercent, parseQueue, parseRate, PATTERNS, type Queue } from "./units.ts";
 
 function limited(parse: (text: string) => number | Problem, least: number, most: number, wanted: string) {
   return (text: string): number | Problem => {
@@ -10,6 +10,54 @@ function limited(parse: (text: string) => number | Problem, least: number, most:
     return new Problem(value < least ? "Is too low" : "Is too high", wanted);
   };
 }
+
+const NETEM = "Needs netem in the vhost's kernel.";
+
+const share = (description: string, example = "1%") =>
+  field({
+    description,
+    wanted: FORMS.percent,
+    unit: "%",
+    pattern: PATTERNS.percent,
+    examples: [example],
+  }, parsePercent);
+const correlation = (of: string) => v.optional(share(`How much ${of} depends on the frame before.`, "25%"));
+const time = (description: string, examples: readonly string[]) =>
+  v.optional(
+    field(
+      { description, wanted: FORMS.delay, unit: "ms", pattern: PATTERNS.delay, examples },
+      limited(parseDelay, 0, 60e6, "a delay of at most 60s"),
+    ),
+  );
+
+const TABLES = ["uniform", "normal", "pareto", "paretonormal"] as const;
+const TABLES_FORM = oneOf(TABLES);
+
+function parseTable(text: string): (typeof TABLES)[number] | Problem {
+  return TABLES.find((one) => one === text) ?? new Problem("Is no distribution", TABLES_FORM);
+}
+
+/** Bounds of a queue: packets, and bytes (a frame at least, or nothing would pass). */
+const MOST_PACKETS = 1_000_000;
+const LEAST_BYTES = 1600;
+const MOST_BYTES = 2 ** 30;
+
+function limitedQueue(text: string): Queue | Problem {
+  const queue = parseQueue(text);
+  if (queue instanceof Problem) return queue;
+  const [value, least, most, wanted] = "packets" in queue
+    ? [queue.packets, 1, MOST_PACKETS, `1packets to ${MOST_PACKETS}packets`]
+    : [queue.bytes, LEAST_BYTES, MOST_BYTES, `${LEAST_BYTES}B to 1GiB`];
+  if (value >= least && value <= most) return queue;
+  return new Problem(value < least ? "Is too small" : "Is too large", `a queue of ${wanted}`);
+}
+
+const lossModel = map("A model of loss", {
+  toBad: share("Chance with each frame that a good time ends."),
+  toGood: share("Chance with each frame that a bad time ends.", "20%"),
+  inBad: v.optional(share("Share of frames lost in a bad time.", "100%"), "100%"),
+  inGood: v.optional(share("Share of frames lost in a good time.", "0%"), "0%"),
+});
 
 /** Keys of shaping, as they stand on a link and in one direction of it. */
 export const shapeKeys = {
@@ -20,21 +68,39 @@ export const shapeKeys = {
     pattern: PATTERNS.rate,
     examples: ["10mbit", "64kbit"],
   }, limited(parseRate, 8000, 10e9, "a rate from 8kbit to 10gbit"))),
-  delay: v.optional(field({
-    description: "Added delay, at most 60s. Needs netem in the vhost's kernel.",
-    wanted: FORMS.delay,
-    unit: "ms",
-    pattern: PATTERNS.delay,
-    examples: ["20ms", "500us"],
-  }, limited(parseDelay, 0, 60e6, "a delay of at most 60s"))),
-  loss: v.optional(field({
-    description: "Share of frames lost. Needs netem in the vhost's kernel.",
-    wanted: FORMS.percent,
-    unit: "%",
-    pattern: PATTERNS.percent,
-    examples: ["1%", "0.1%"],
-  }, parsePercent)),
+  delay: time(`Added delay, at most 60s. ${NETEM}`, ["20ms", "500us"]),
+  jitter: time("By how much the delay varies, at most the delay.", ["2ms"]),
+  jitterCorrelation: correlation("a frame's jitter"),
+  distribution: v.optional(field({
+    description: "How the jitter spreads. Default: uniform.",
+    wanted: TABLES_FORM,
+    pattern: `^(${TABLES.join("|")})$`,
+    examples: TABLES,
+  }, parseTable)),
+  loss: v.optional(share(`Share of frames lost, by chance. ${NETEM}`)),
+  lossCorrelation: correlation("a loss"),
+  lossModel: v.optional(
+    v.pipe(lossModel, v.description(`Loss in bursts (Gilbert-Elliott) instead of loss. ${NETEM}`)),
+  ),
+  duplicate: v.optional(share(`Share of frames that come twice. ${NETEM}`, "0.1%")),
+  duplicateCorrelation: correlation("a duplication"),
+  corrupt: v.optional(share(`Share of frames with one bit turned. ${NETEM}`, "0.01%")),
+  corruptCorrelation: correlation("a corruption"),
+  reorder: v.optional(share("Share of frames that overtake: sent at once, without the delay.", "5%")),
+  reorderCorrelation: correlation("overtaking"),
+  queue: v.optional(field({
+    description:
+      "Room for frames that wait, 1packets to 1000000packets or, where there is a rate, 1600B to 1GiB. " +
+      "Default: 50 frames, 50ms at the rate or twice the delay, whichever is most.",
+    wanted: FORMS.queue,
+    unit: "packets",
+    pattern: PATTERNS.queue,
+    examples: ["100packets", "64KiB"],
+  }, limitedQueue)),
 };
 
 /** A direction of a link. */
 export const direction = map("A direction", shapeKeys);
+
+/** What is written of a direction: microseconds, bit/s, percent. */
+export type DirectionDraft = v.InferOutput<typeof direction>;

@@ -2,16 +2,26 @@
 // parsing, when all vnodes are known: what one vnode sends is delayed or lost at another's link.
 import type { Shape, VnodeSpec } from "./types.ts";
 
-/** True when a shape needs the kernel's netem scheduler. */
+/** True when a shape needs the kernel's netem scheduler: all but a rate and its queue. */
 export function needsNetem(shape: Shape): boolean {
-  return (shape.delayUs ?? 0) > 0 || (shape.lossPercent ?? 0) > 0;
+  const { delayUs, jitterUs, lossPercent, lossModel, duplicatePercent, corruptPercent, reorderPercent } =
+    shape;
+  return lossModel !== undefined ||
+    [delayUs, jitterUs, lossPercent, duplicatePercent, corruptPercent, reorderPercent].some((one) =>
+      (one ?? 0) > 0
+    );
 }
 
-/** The vnodes with `oneSegment` on every link of a lan on which any link is delayed or lossy. */
+/** True when a shape counts packets, so that each of them must be one frame. */
+export function countsPackets(shape: Shape): boolean {
+  return needsNetem(shape) || (shape.queue !== undefined && "packets" in shape.queue);
+}
+
+/** The vnodes with `oneSegment` on every link of a lan on which any link is shaped by packets. */
 export function withSegments(vnodes: readonly VnodeSpec[]): readonly VnodeSpec[] {
   const all = vnodes.flatMap((vnode) => vnode.links);
   const counting = new Set(
-    all.filter((link) => needsNetem(link.egress) || needsNetem(link.ingress)).map((link) => link.lan),
+    all.filter((link) => countsPackets(link.egress) || countsPackets(link.ingress)).map((link) => link.lan),
   );
   if (counting.size === 0) return vnodes;
   return vnodes.map((vnode) => ({

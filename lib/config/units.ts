@@ -16,6 +16,7 @@ export const FORMS = {
   duration: 'a number with ms, s, m or h, such as "60s"',
   size: 'a number with KiB, MiB, GiB or TiB, such as "512MiB"',
   percent: 'a number from 0 to 100 with %, such as "0.1%"',
+  queue: 'a number of packets, such as "100packets", or a size, such as "64KiB"',
 } as const;
 
 /** Patterns of the JSON Schema, in the same order of kinds. */
@@ -25,6 +26,7 @@ export const PATTERNS = {
   duration: "^[0-9]+(\\.[0-9]+)?(ms|s|m|h)$",
   size: "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB)$",
   percent: "^[0-9]+(\\.[0-9]{1,6})?%$",
+  queue: "^[0-9]+(\\.[0-9]+)?(packets|B|KiB|MiB|GiB)$",
 } as const;
 
 const NUMBER = /^([0-9]{1,15}(?:\.[0-9]{1,12})?)[ ]?([A-Za-z%]*)$/;
@@ -129,4 +131,23 @@ export function parsePercent(text: string): number | Problem {
 /** "0.1%". Takes percent. */
 export function formatPercent(percent: number): string {
   return `${percent.toFixed(6).replace(/\.?0+$/, "")}%`;
+}
+
+/** Room for frames that wait: a number of packets, or bytes. */
+export type Queue = { readonly packets: number } | { readonly bytes: number };
+
+/** A queue's room, in packets or as a size. */
+export function parseQueue(text: string): Queue | Problem {
+  const found = /^([0-9]{1,15})[ ]?packets?$/.exec(text);
+  if (found !== null) return { packets: Number(found[1]) };
+  if (/^[0-9]+$/.test(text)) {
+    return new Problem("A queue needs its unit", FORMS.queue, `Write such as "${text}packets"`);
+  }
+  const bytes = parseSize(text);
+  return bytes instanceof Problem ? new Problem(bytes.message, FORMS.queue, bytes.next) : { bytes };
+}
+
+/** "100packets", "64KiB". */
+export function formatQueue(queue: Queue): string {
+  return "packets" in queue ? `${queue.packets}packets` : formatSize(queue.bytes);
 }

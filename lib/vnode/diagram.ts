@@ -1,7 +1,7 @@
 // The running experiment as a graph and as a drawing: vnodes as boxes on the left, lans as double lines, links
 // between them. Pure: records and status in, nodes, edges and lines out. For `berth graph`.
 import type { LinkSpec, Shape } from "../config/types.ts";
-import { formatDelay, formatPercent, formatRate } from "../config/units.ts";
+import { formatDelay, formatPercent, formatQueue, formatRate } from "../config/units.ts";
 import { effectiveSpec } from "./live.ts";
 import type { VnodeRecord } from "./record.ts";
 import type { VnodeStatus } from "./status.ts";
@@ -86,10 +86,17 @@ export function graphOf(records: readonly VnodeRecord[], statuses: readonly Vnod
 }
 
 function shapeWords(shape: Shape): string {
+  const share = (percent: number | undefined, what: string) => percent ? `${formatPercent(percent)} ${what}` : "";
+  const { queue } = shape;
   return [
     shape.rateBps === undefined ? "" : formatRate(shape.rateBps),
-    shape.delayUs ? formatDelay(shape.delayUs) : "",
-    shape.lossPercent ? `${formatPercent(shape.lossPercent)} lost` : "",
+    queue === undefined ? "" : `queue ${formatQueue(queue)}`,
+    shape.delayUs ? formatDelay(shape.delayUs) + (shape.jitterUs ? `±${formatDelay(shape.jitterUs)}` : "") : "",
+    share(shape.lossPercent, "lost"),
+    shape.lossModel === undefined ? "" : "lost in bursts",
+    share(shape.duplicatePercent, "twice"),
+    share(shape.corruptPercent, "corrupt"),
+    share(shape.reorderPercent, "early"),
   ].filter((word) => word !== "").join(" ");
 }
 

@@ -71,7 +71,8 @@ export function shapeSteps(
   return steps;
 }
 
-function qdiscSteps(
+/** The step that makes the qdiscs on a device's root so, if it takes one. */
+export function qdiscSteps(
   resource: string,
   dev: string,
   found: Parameters<typeof shapeDiffers>[0],
@@ -79,14 +80,9 @@ function qdiscSteps(
 ): Step[] {
   const differs = shapeDiffers(found, wanted);
   if (differs === null) return [];
-  const root = found.find((one) => one.root === true && one.handle === "1:");
-  const outer = wanted.netem !== undefined ? "netem" : wanted.tbf !== undefined ? "tbf" : null;
-  // The same kind under the same handle is changed in place: nothing in flight is lost, the backlog is kept.
-  const innerToGo = wanted.netem !== undefined && wanted.tbf === undefined &&
-    found.some((one) => one.parent === "1:1");
-  const inPlace = root?.kind === outer && !innerToGo;
-  const lines = inPlace
-    ? qdiscLines(dev, wanted, "replace")
-    : [...(differs.missing ? [] : [`qdisc del dev ${dev} root`]), ...qdiscLines(dev, wanted)];
-  return [{ resource, verb: differs.missing ? "create" : "update", why: differs.why, tc: lines }];
+  const lines = differs.how === "replace"
+    ? qdiscLines(dev, wanted, "replace", found)
+    : [...(differs.how === "add" ? [] : [`qdisc del dev ${dev} root`]), ...qdiscLines(dev, wanted)];
+  const { how, why } = differs;
+  return [{ resource, verb: how === "add" ? "create" : "update", why, tc: lines }];
 }

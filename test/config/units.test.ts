@@ -47,6 +47,18 @@ test("a share survives being written and read", () => {
   }));
 });
 
+test("a queue survives being written and read, in packets and in bytes", () => {
+  fc.assert(fc.property(fc.integer({ min: 0, max: 1e12 }), (value) => {
+    for (const queue of [{ packets: value }, { bytes: value }]) {
+      assert.equal(units.parseQueue(units.formatQueue(queue)), queue);
+    }
+  }));
+  assert.equal(units.parseQueue("1packet"), { packets: 1 });
+  const told = (text: string) => (units.parseQueue(text) as Problem).next;
+  assert.is(told("100"), 'Write such as "100packets"');
+  assert.is(told("64kb"), 'Write "64KiB"');
+});
+
 const table: readonly [(text: string) => number | Problem, string, number | string][] = [
   [units.parseRate, "10mbit", 10_000_000],
   [units.parseRate, "64kbit", 64_000],
