@@ -21,6 +21,7 @@ export interface Lan {
   readonly mtu: number;
   /** False when its subnets are in doubt (refused, declared twice): addresses are then not held against them. */
   readonly complete: boolean;
+  readonly antiSpoof?: true;
 }
 
 /** RFC 8200, section 5. */
@@ -78,14 +79,20 @@ export function checkLans(
       );
       report.add(at("mtu"), problem, mtu);
     }
-    lans.set(name, { name, subnets, mtu, complete: subnets.length === listed.length });
+    lans.set(name, {
+      name,
+      subnets,
+      mtu,
+      complete: subnets.length === listed.length,
+      ...(draft.antiSpoof === true && { antiSpoof: true }),
+    });
   }
   return lans;
 }
 
 /** The normal form of a checked lan. */
-export function lanSpec({ name, subnets, mtu }: Lan): LanSpec {
-  return { name, subnets: subnets.map((subnet) => subnet.text), mtu };
+export function lanSpec({ name, subnets, mtu, antiSpoof }: Lan): LanSpec {
+  return { name, subnets: subnets.map((subnet) => subnet.text), mtu, ...(antiSpoof && { antiSpoof }) };
 }
 
 function checkSubnet(

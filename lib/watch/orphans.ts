@@ -1,13 +1,15 @@
-// What belongs to nobody: interfaces that carry our mark and whose vnode has no record, elements of the control
-// network's sets without a port, the gate's batches of containers that are gone. Found by marks, without state.
+// What belongs to nobody: interfaces that carry our mark and whose vnode has no record, elements of the firewall's
+// sets without a port or a vnode, the gate's batches of containers that are gone. Found by marks, without state.
 import type { Host } from "../host/types.ts";
 import { forgetGate } from "../gate/prepare.ts";
 import { applySteps } from "../vnode/apply_steps.ts";
 import { staleControlLines, type Step } from "../vnode/difference.ts";
+import { removalLines, strayElements } from "../vnode/element_steps.ts";
 import { isAlive } from "../vnode/life.ts";
 import { parseLinkAlias } from "../vnode/names.ts";
-import type { VnodeRecord } from "../vnode/record.ts";
+import { readRecords, type VnodeRecord } from "../vnode/record.ts";
 import type { HostView } from "../vnode/view.ts";
+import { wiringOf } from "../vnode/wiring.ts";
 
 /** Steps that collect what is nobody's. The wiring of a life that still runs is left, record or not. */
 export async function orphanSteps(
@@ -42,7 +44,23 @@ export async function orphanSteps(
   if (nft.length > 0) {
     steps.push({ resource: "control elements", verb: "delete", why: "their ports are gone", nft });
   }
-  return steps;
+  return [...steps, ...await elementOrphans(host, view, records)];
+}
+
+/** Elements of vnodes without a record: what names them, a host end or a control address, is nobody's. */
+async function elementOrphans(
+  host: Host,
+  view: HostView,
+  records: readonly VnodeRecord[],
+): Promise<Step[]> {
+  const strayOf = (all: readonly VnodeRecord[]) =>
+    strayElements(view, all.map((record) => wiringOf(record.spec)));
+  if (strayOf(records).length === 0) return [];
+  // Records come first: whoever came between the reading of these and the look has one by now.
+  const stray = strayOf([...records, ...await readRecords(host)]);
+  if (stray.length === 0) return [];
+  const why = "their vnodes have no record";
+  return [{ resource: "firewall elements", verb: "delete", why, nft: removalLines(stray) }];
 }
 
 /** What exists of containers. */

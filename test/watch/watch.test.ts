@@ -190,12 +190,18 @@ test("orphans are what carries our mark of a life that is over and of no record;
     kernel.add("other", "veth", { ifalias: "somebody's" });
     kernel.allow.add("gone0 02:00:00:00:77:77 172.16.7.7").add("other 02:00:00:00:88:88 172.16.8.8");
     kernel.names.add("gone0").add("other");
+    const end = hostEndName("n1", "eth1");
+    kernel.elements.set("bridge berth/lan_guarded", new Map([["bve-00000000001", ""], [end, ""]]));
+    kernel.elements.set("bridge berth/lan_uplinks", new Map([["ens4", ""]]));
     const steps = await orphanSteps(host, await readHostView(host), [recordOf(1)]);
     assert.equal(steps.map((step) => step.clear ?? step.nft), [["bve-00000000001"], [
       'add element bridge berth control_ports { "gone0" . 02:00:00:00:77:77 . 172.16.7.7 }',
       'add element bridge berth control_names { "gone0" }',
       'delete element bridge berth control_ports { "gone0" . 02:00:00:00:77:77 . 172.16.7.7 }',
       'delete element bridge berth control_names { "gone0" }',
+    ], [
+      'add element bridge berth lan_guarded { "bve-00000000001" }',
+      'delete element bridge berth lan_guarded { "bve-00000000001" }',
     ]]);
   }));
 
