@@ -26,10 +26,11 @@ export async function isThere(machine: Machine): Promise<void> {
   assert.is(said, "foreign\ninside\ninside\nvolume\n");
 }
 
-/** Names that Docker, LVM and mkfs make anew each time, and the time of day. */
+/** Names that Docker, LVM and mkfs make anew each time, and the time of day. A set's elements come in any order. */
 const NORMALISED = [
   "s/[0-9a-f]{64}/<id>/g",
   "s/veth[0-9a-f]{7}/<veth>/g",
+  's/"[0-9a-f]{12}"/"<id>"/g',
   "s/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/<uuid>/g",
   "s/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z/<time>/g",
 ].map((script) => `-e '${script}'`).join(" ");
@@ -37,20 +38,22 @@ const NORMALISED = [
 /** What a machine has come to, as text. */
 export async function state(machine: Machine): Promise<string> {
   return await machine.sh(
-    `{
+    `same() { sed -E ${NORMALISED}; }
+    {
     cd /; for file in $(find etc/docker etc/modules-load.d etc/sysctl.d etc/systemd/system etc/init.d etc/fstab etc/lvm/profile \\
         usr/lib/berth -type f 2>/dev/null | sort); do echo "== $file"; cat "$file"; done
     find etc/systemd etc/rc?.d -type l -printf '%p %l\\n' 2>/dev/null | sort
     echo "== storage"; vgs --noheadings -o vg_name,vg_size,vg_tags; lvs --noheadings -o lv_full_name,lv_size,lv_tags,lv_layout
-    findmnt -rn -o TARGET,SOURCE,FSTYPE,OPTIONS | grep ' /dev/mapper/docker-' | sort; ls -l /var/lib/berth/vnodes; find /vminfo/berth | sort
+    findmnt -rn -o TARGET,SOURCE,FSTYPE,OPTIONS | grep ' /dev/mapper/docker-' | sort; readlink /var/lib/berth/vnodes; find /vminfo/berth | sort
     echo "== engine"; docker info -f '{{.DockerRootDir}} {{.Driver}} {{.DefaultRuntime}}'; docker images -a --format '{{.Repository}}:{{.Tag}}' | sort
     docker ps -a --format '{{.Names}} {{.State}}' | sort
     docker inspect -f '{{.Name}} {{.HostConfig.Runtime}} {{.HostConfig.RestartPolicy.Name}} {{json .NetworkSettings.Networks}}' left right \\
       | sed -E 's/"(EndpointID|NetworkID|MacAddress)":"[^"]*"//g'
     docker network ls --format '{{.Name}} {{.Driver}}' | sort; docker network inspect -f '{{json .Options}} {{json .IPAM}}' _dockercnet
-    echo "== kernel"; nft -s list ruleset | sort; tc qdisc show | grep -E ' (netem|tbf|ingress) ' | sort
-    ip -br link | awk '{ sub(/@.*/, "", $1); print $1, $2 }' | sort; ip -br addr | grep -vE '^(veth|lo)' | awk '{ print $1, $3 }' | sort
-    } | sed -E ${NORMALISED}`,
+    echo "== kernel"; nft -s list ruleset | tr ',\\t' '\\n\\n' | sed -E 's/ *elements = \\{ //; s/^ +//; s/ *\\}?$//' | same | sort
+    tc qdisc show | grep -E ' (netem|tbf|ingress) ' | sed 's/ seed [0-9]*//' | sort
+    ip -br link | awk '{ sub(/@.*/, "", $1); print $1, $2 }' | same | sort; ip -br addr | grep -vE '^(veth|lo)' | awk '{ print $1, $3 }' | sort
+    } | same`,
     { timeoutMs: 300_000 },
   );
 }
