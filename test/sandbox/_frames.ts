@@ -17,7 +17,8 @@ export const BROADCAST = "ff:ff:ff:ff:ff:ff";
 export const NOBODY: Party = { mac: "02:de:ad:00:00:01", ip: "172.16.9.9", ip6: "fd00:9::9" };
 
 const hex = (value: number, bytes: number) => value.toString(16).padStart(2 * bytes, "0");
-const macHex = (mac: string) => mac.replaceAll(":", "");
+/** A MAC's digits. */
+export const bare = (mac: string) => mac.replaceAll(":", "");
 const ipHex = (ip: string) => ip.split(".").map((part) => hex(Number(part), 1)).join("");
 
 /** An IPv6 address as 32 digits. */
@@ -48,7 +49,7 @@ export function token(id: number): string {
 
 /** A frame of any type. */
 export function frame(to: string, from: string, type: number, payload: string): string {
-  return (macHex(to) + macHex(from) + hex(type, 2) + payload).padEnd(120, "0");
+  return (bare(to) + bare(from) + hex(type, 2) + payload).padEnd(120, "0");
 }
 
 /** The same with tags before its type: [0x8100, 5] is VLAN 5. */
@@ -77,8 +78,8 @@ export function arp(
     readonly ptype?: number;
   },
 ): string {
-  return hex(htype, 2) + hex(ptype, 2) + "0604" + hex(operation, 2) + macHex(sender.mac) + ipHex(sender.ip) +
-    macHex(target.mac) + ipHex(target.ip) + token(id);
+  return hex(htype, 2) + hex(ptype, 2) + "0604" + hex(operation, 2) + bare(sender.mac) + ipHex(sender.ip) +
+    bare(target.mac) + ipHex(target.ip) + token(id);
 }
 
 function ip6(from: string, to: string, next: number, hops: number, body: (pseudo: string) => string): string {
@@ -96,19 +97,29 @@ export function udp6(from: string, to: string, id: number): string {
   });
 }
 
-/** An ICMPv6 message, whole but for its checksum; a nonce option with the token goes behind. */
-export function icmp6(
-  from: string,
-  to: string,
-  type: number,
-  message: string,
-  id: number,
-  hops = 255,
-): string {
-  return ip6(from, to, 58, hops, (pseudo) => {
-    const body = (sum: string) => `${hex(type, 1)}00${sum}${message}0e01${token(id)}`;
+function icmp6Packet(from: string, to: string, type: number, message: string): string {
+  return ip6(from, to, 58, 255, (pseudo) => {
+    const body = (sum: string) => `${hex(type, 1)}00${sum}${message}`;
     return body(checksum(pseudo + body("0000")));
   });
+}
+
+/** An ICMPv6 message, whole but for its checksum; a nonce option with the token goes behind it. */
+export function icmp6(from: string, to: string, type: number, message: string, id: number): string {
+  return icmp6Packet(from, to, type, `${message}0e01${token(id)}`);
+}
+
+/** An ICMPv6 message as it is; the token follows the packet as padding does. */
+export function icmp6Bare(from: string, to: string, type: number, message: string, id: number): string {
+  return icmp6Packet(from, to, type, message) + token(id);
+}
+
+/** The link-local address that the kernel makes from a MAC. */
+export function linkLocal(mac: string): string {
+  const [first = 0, ...rest] = mac.split(":").map((byte) => Number.parseInt(byte, 16));
+  const bytes = [first ^ 2, rest[0]!, rest[1]!, 0xff, 0xfe, ...rest.slice(2)].map((byte) => hex(byte, 1));
+  const groups = [0, 2, 4, 6].map((at) => Number.parseInt(bytes[at]! + bytes[at + 1]!, 16).toString(16));
+  return `fe80::${groups.join(":")}`;
 }
 
 /** ICMPv6 messages' types. */
@@ -120,7 +131,7 @@ export function neighbour(
   option: { readonly type: 1 | 2; readonly mac: string } | null,
   flags = 0,
 ): string {
-  return hex(flags, 4) + ip6Hex(target) + (option === null ? "" : `0${option.type}01${macHex(option.mac)}`);
+  return hex(flags, 4) + ip6Hex(target) + (option === null ? "" : `0${option.type}01${bare(option.mac)}`);
 }
 
 /** Where a multicast IPv6 address goes. */
