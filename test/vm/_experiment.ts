@@ -56,7 +56,7 @@ export async function shaping(machine: Machine): Promise<readonly Qdisc[]> {
 
 /** The same as lines that can be compared between two lives: what is set, not what was counted or thrown by dice. */
 export async function shapingLines(machine: Machine): Promise<readonly string[]> {
-  const said = await machine.sh("tc qdisc show | grep -E ' (netem|tbf|ingress) '");
+  const said = await machine.sh("tc qdisc show | grep -E ' (netem|tbf|pfifo|bfifo|ingress) '");
   // Linux 6.6 and later tell netem's seed, another one each time.
   return said.trim().split("\n").map((line) => line.replace(/ seed \d+/, "")).sort();
 }
