@@ -138,6 +138,7 @@ export function checkLink(
     mtu,
     egress: shapeOf(shapeIn(draft), draft.egress, unshaped("egress")),
     ingress: shapeOf(shapeIn(draft), draft.ingress, unshaped("ingress")),
+    ...(draft.cost === undefined ? {} : { cost: draft.cost }),
   };
   return {
     spec,

@@ -15,6 +15,9 @@ export interface FoundVnode {
   readonly name: string;
   readonly draft: Loose<VnodeDraft>;
   readonly where: Where;
+  /** Of its file. */
+  readonly experiment?: string;
+  readonly routing?: "manual" | "static";
 }
 
 /** Checks all vnodes; the answer is only good when nothing was reported. */
@@ -69,6 +72,10 @@ export function checkVnodes(
       hosts: Object.fromEntries(
         Object.entries(draft.hosts ?? {}).map(([key, value]) => [key, value?.text ?? ""]),
       ),
+      ...(vnode.experiment === undefined ? {} : { experiment: vnode.experiment }),
+      ...((draft.routing ?? vnode.routing) === "static" ? { routing: "static" as const } : {}),
+      ...(draft.forwarding === undefined ? {} : { forwarding: draft.forwarding }),
+      ...(host.control === undefined ? {} : { gateway: host.control.address.text }),
       source: where.file.place(where.path),
     };
   });

@@ -6,6 +6,7 @@ import { checkHost, hostConfig } from "./check_host.ts";
 import { checkLans, type FoundLan, lanSpec } from "./check_lans.ts";
 import { checkVnodes, type FoundVnode } from "./check_vnodes.ts";
 import { type ConfigFile, readDocument } from "./document.ts";
+import { withForwarding } from "./forwarding.ts";
 import { nearest, Problem } from "./problem.ts";
 import { type HostDraft, hostSchema } from "./schema_host.ts";
 import { experimentSchema, type LanDraft, singleSchema, type VnodeDraft } from "./schema_vnodes.ts";
@@ -67,7 +68,7 @@ export function parseConfig(files: readonly FileText[], options: { engineRoot?: 
   return {
     host: hostConfig(draft as HostDraft, facts, options.engineRoot),
     lans: [...checkedLans.values()].map(lanSpec),
-    vnodes: withSegments(checkedVnodes),
+    vnodes: withForwarding(withSegments(checkedVnodes)),
   };
 }
 
@@ -113,13 +114,21 @@ function collect(file: ConfigFile, lans: FoundLan[], vnodes: FoundVnode[], repor
     for (const [name, draft, path] of named<Loose<LanDraft>>(experiment?.lans, "lans")) {
       lans.push({ name, draft, where: { file, path } });
     }
+    const of = { experiment: experiment?.experiment ?? stem(file.path), routing: experiment?.routing };
     for (const [name, draft, path] of named<Loose<VnodeDraft>>(experiment?.vnodes, "vnodes")) {
-      vnodes.push({ name, draft, where: { file, path } });
+      vnodes.push({ name, draft, where: { file, path }, ...of });
     }
     return;
   }
   const single = validate(singleSchema, value, where, report);
-  if (single?.name !== undefined) vnodes.push({ name: single.name, draft: single, where });
+  if (single?.name !== undefined) {
+    vnodes.push({ name: single.name, draft: single, where, experiment: single.experiment });
+  }
+}
+
+/** A file's name without folder and ending: the experiment's where none is written. */
+function stem(path: string): string {
+  return path.replace(/^.*\//s, "").replace(/\.(yaml|yml|json)$/, "");
 }
 
 /** The entries of a map by name, or of a list of things with a name, with their paths. */

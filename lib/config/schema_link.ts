@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { parseInterfaceAddress } from "./address.ts";
 import { field, list, map } from "./problem.ts";
 import { mac, mtu } from "./schema_fields.ts";
+import { cost } from "./schema_routes.ts";
 import { direction, shapeKeys } from "./schema_shape.ts";
 import * as words from "./words.ts";
 
@@ -25,6 +26,7 @@ export const link = map("A link", {
     pattern: words.LINK_PATTERN,
   }, words.parseLinkName)),
   mtu: v.optional(mtu("MTU of the interface, at most the lan's. Default: the lan's.")),
+  cost,
   ...shapeKeys,
   egress: v.optional(
     v.pipe(direction, v.description("From the vnode into the lan, over what is said for both ways.")),

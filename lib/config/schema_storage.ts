@@ -1,20 +1,14 @@
 // The shape of host.yaml's storage section and of consent to wipe disks: keys, defaults, descriptions. The rules
 // between them stand in check_storage.ts.
 import * as v from "valibot";
-import { field, flag, list, map, oneOf, Problem, told } from "./problem.ts";
+import { field, flag, list, map, Problem } from "./problem.ts";
+import { word } from "./schema_fields.ts";
 import type { Layout, Size } from "./types_storage.ts";
 import { FORMS, parsePercent, parseSize, PATTERNS } from "./units.ts";
 import { DISK_FORM, parseDisk, parseFingerprint, parseReplaceable, REPLACEABLE_FORM } from "./words.ts";
 
 /** The layouts, in the order of the reference. */
 export const LAYOUTS: readonly Layout[] = ["overlay", "thin", "devicemapper", "plain"];
-
-/** A word of a few. */
-function word<const Word extends string>(what: string, words: readonly Word[], description: string) {
-  const refused = (issue: { readonly input: unknown }) =>
-    told([new Problem(`Is not a known ${what}`, oneOf(words), undefined, undefined, issue.input === null)]);
-  return v.pipe(v.picklist(words, refused), v.description(description));
-}
 
 const SIZE_FORM = 'a size with KiB, MiB, GiB or TiB, or a share with %, such as "20GiB" or "15%"';
 const SIZE_PATTERN = `${PATTERNS.size}|${PATTERNS.percent}`;

@@ -7,7 +7,7 @@ import { field, list, map, Problem, table } from "./problem.ts";
 import { mac } from "./schema_fields.ts";
 import { lanKeys } from "./schema_lan.ts";
 import { link } from "./schema_link.ts";
-import { route } from "./schema_routes.ts";
+import { experiment, fileRouting, forwarding, route, routing } from "./schema_routes.ts";
 import * as words from "./words.ts";
 
 function controlAddress(text: string) {
@@ -53,6 +53,8 @@ const vnodeKeys = {
   control: v.pipe(v.nullish(control, {}), v.description("The interface on the control network, eth0.")),
   links: v.pipe(v.nullish(list("Links", link), []), v.description("Interfaces on lans, eth1 onwards.")),
   routes: v.pipe(v.nullish(list("Routes", route), []), v.description("Routes inside the vnode.")),
+  routing,
+  forwarding,
   hosts: v.pipe(
     v.nullish(
       table(
@@ -80,12 +82,12 @@ const vnodeName = field({
 export const lanSchema = map("A lan", lanKeys);
 export const vnodeSchema = map("A vnode", vnodeKeys);
 /** A file that holds one vnode. */
-export const singleSchema = map("A vnode", { name: vnodeName, ...vnodeKeys });
+export const singleSchema = map("A vnode", { name: vnodeName, experiment, ...vnodeKeys });
 
 const lanMap = table("a map of lans by name", lanName, v.nullable(lanSchema, {}));
 const lanList = list("Lans", map("A lan", { name: lanName, ...lanKeys }));
 const vnodeMap = table("a map of vnodes by name", vnodeName, vnodeSchema);
-const vnodeList = list("Vnodes", singleSchema);
+const vnodeList = list("Vnodes", map("A vnode", { name: vnodeName, ...vnodeKeys }));
 
 const LANS = "Layer-2 networks of the vhost, by name (or a list, each with its name). Unique over all files.";
 const VNODES = "The vnodes, by name (or a list, each with its name).";
@@ -93,6 +95,8 @@ const VNODES = "The vnodes, by name (or a list, each with its name).";
 /** An experiment, its schema chosen by the forms at hand: so that messages never speak of alternatives. */
 export function experimentSchema(form: { readonly lans: "map" | "list"; readonly vnodes: "map" | "list" }) {
   return map("An experiment", {
+    experiment,
+    routing: fileRouting,
     lans: v.nullish(form.lans === "list" ? lanList : lanMap),
     vnodes: v.nullish(form.vnodes === "list" ? vnodeList : vnodeMap),
   });
@@ -100,6 +104,8 @@ export function experimentSchema(form: { readonly lans: "map" | "list"; readonly
 
 /** An experiment with both forms, for the JSON Schema and the reference. */
 export const eitherSchema = map("An experiment", {
+  experiment,
+  routing: fileRouting,
   lans: v.pipe(v.nullish(v.union([lanMap, lanList])), v.description(LANS)),
   vnodes: v.pipe(v.nullish(v.union([vnodeMap, vnodeList])), v.description(VNODES)),
 });

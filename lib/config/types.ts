@@ -151,7 +151,7 @@ export interface LinkSpec {
   readonly oneSegment?: true;
   /** As its lan is made: copied, so that a vnode's spec alone says how it is wired. @default {bridge} */
   readonly driver?: "macvlan";
-  /** From the lan: the device that a macvlan sits on. */
+  /** From the lan: the device that a macvlan sits on; "": the lan's VLAN. @default {the lan's bridge} */
   readonly parent?: string;
   /** A device of the machine's own, handed in. */
   readonly device?: string;
@@ -176,6 +176,8 @@ export interface RouteSpec {
   readonly via: string;
   /** Interface inside; needed where the next hop is a link-local address. Absent: found by `via`. */
   readonly dev?: string;
+  /** Present where it was not written: it follows from the other vnodes (lib/vnode/topology.ts). */
+  readonly computed?: true;
 }
 
 /** What may come to a vnode and leave it by the control network. */
@@ -240,6 +242,8 @@ export interface VnodeSpec {
   readonly forwards?: readonly Forward[];
   /** The file and line it was read from, for messages. */
   readonly source: string;
+  /** Lines of /etc/hosts for the others of its experiment. Never written: they follow from those. */
+  readonly names?: readonly string[];
 }
 
 /** Everything an operator has declared. */

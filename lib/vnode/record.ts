@@ -138,6 +138,24 @@ export async function want(
   });
 }
 
+/**
+ * Changes a record in place, as it stands now: others write at the same moments. Answers with it, or with null where
+ * it is gone or of another container by now; does nothing then, nor where `change` gives back the same.
+ */
+export async function amendRecord(
+  host: Host,
+  record: Pick<VnodeRecord, "name" | "containerId">,
+  change: (now: VnodeRecord) => VnodeRecord,
+): Promise<VnodeRecord | null> {
+  return await alone(host, record.name, async () => {
+    const now = await readRecord(host, record.name);
+    if (now === null || now.containerId !== record.containerId) return null;
+    const next = change(now);
+    if (next !== now) await put(host, next);
+    return next;
+  });
+}
+
 async function put(host: Host, record: VnodeRecord): Promise<void> {
   await host.writeText(recordPath(record.name), JSON.stringify(record, null, 2) + "\n", { mode: 0o600 });
 }

@@ -18,7 +18,7 @@ import { resolvText } from "./resolv.ts";
 import { ensureRules } from "./rules.ts";
 import { startVnode } from "./start.ts";
 import type { Step } from "./step.ts";
-import { refreshPeers, resolveNetwork } from "./topology.ts";
+import { refreshPeers, resolverOf } from "./topology.ts";
 import { forEachInTurn } from "./turn.ts";
 import { unwire, wire } from "./wire.ts";
 import { lansOf, waitsForStart, wiringOf } from "./wiring.ts";
@@ -47,7 +47,7 @@ export async function up(
   const before = records.filter((record) => names.has(record.name));
   const others = records.filter((record) => !names.has(record.name));
   const all = [...others.map((record) => record.spec), ...declared];
-  const specs = declared.map((spec) => resolveNetwork(all, lans, spec));
+  const specs = declared.map(resolverOf(all, [...lansOfRecords(others), ...lans]));
   const used = lans.filter((one) => specs.some((spec) => spec.links.some((link) => link.lan === one.name)));
   const made = await ensureLans(ground, used);
   await ensureRules(ground, [...others, ...specs.map((spec) => ({ name: spec.name, spec }))]);
@@ -62,7 +62,9 @@ export async function up(
   if (ground.mode === "apply") {
     const failed = outcomes.some((one) => one.error !== undefined);
     await removeLonelyLans(ground.host, [...lansOfRecords(before), ...(failed ? made : [])]);
-    await refreshPeers(ground, outcomes.filter((one) => one.changed).map((one) => one.vnode));
+    // One that failed has names at the others, too, and no record: they are made without it.
+    const touched = outcomes.filter((one) => one.changed || one.error !== undefined);
+    await refreshPeers(ground, touched.map((one) => one.vnode));
   }
   return outcomes;
 }
@@ -238,7 +240,12 @@ async function planWiring(
   if (life === null) return;
   const next = { spec, live: keptLive(record, spec) };
   const inside = record === null ? [] : insideOf(record, next);
-  const { steps } = await wire(ground.host, wiringOf(effectiveSpec(next)), life, { plan: true, inside });
+  const { steps } = await wire(ground.host, wiringOf(effectiveSpec(next)), life, {
+    plan: true,
+    inside,
+    names: true,
+    hostsPath: record?.hostsPath,
+  });
   for (const one of steps) ground.onStep?.(one);
 }
 
@@ -263,6 +270,7 @@ export async function wireRunning(ground: Ground, record: VnodeRecord, inside: r
   if (life === null) return [];
   const { steps } = await wire(ground.host, wiringOf(effectiveSpec(record)), life, {
     hostsPath: record.hostsPath,
+    names: true,
     inside,
   });
   return steps;

@@ -9,11 +9,12 @@ import { applySteps } from "./apply_steps.ts";
 import { type Seen, staleControlLines, type Step, stepsOf } from "./difference.ts";
 import { removalLines, standing } from "./element_steps.ts";
 import { elementsOf } from "./elements.ts";
+import { namesStep, writeNames } from "./hosts_file.ts";
 import { generationOf, isAlive, type Life, startTimeOf } from "./life.ts";
 import { CONTROL_NETWORK, parseLinkAlias } from "./names.ts";
 import { lifePath, RUN_DIRECTORY, vnodeLockPath } from "./paths.ts";
 import { type FoundLink, type HostView, parseJson, peerOf, readHostView, readInside } from "./view.ts";
-import { HOSTS_BEGIN, hostsBlock, type LinkWiring, type Wiring } from "./wiring.ts";
+import { CONTROL_INSIDE, type LinkWiring, type Wiring } from "./wiring.ts";
 
 /** What wiring (or taking it away) came to. */
 export interface Wired {
@@ -32,6 +33,8 @@ export interface WireOptions {
   readonly view?: HostView;
   /** The container's hosts file. */
   readonly hostsPath?: string;
+  /** Its names in that file are the operator's to change: made so in a life that is settled, too. @default {false} */
+  readonly names?: boolean;
   /** What the operator changed inside, given to a life that is settled; a new one gets the whole spec anyway. */
   readonly inside?: readonly Step[];
   /** Looks again at what was done. The gate does not: the watch looks right after the start. @default {true} */
@@ -39,9 +42,6 @@ export interface WireOptions {
   /** Only tell. @default {false} */
   readonly plan?: boolean;
 }
-
-/** Names the control interface inside: vnodes have exactly one Docker network. */
-const CONTROL_INSIDE = "eth0";
 
 /**
  * Wires a running vnode. Does nothing when everything stands.
@@ -59,13 +59,16 @@ export async function wire(
   if (view !== undefined) {
     // The cheap way: most looks find nothing to do, and need no lock for it.
     const seen = await see(host, wiring, life, view);
-    if (seen.settled && allSteps(wiring, seen, options).length === 0) {
-      return { steps: [], changed: false, generation: generationOf(life) };
+    if (seen.settled && stepsOf(wiring, seen).length === 0) {
+      const steps = await ownSteps(host, wiring, options);
+      // What the operator changed inside needs no other look.
+      if (steps.length > 0 && options.plan !== true) await giveInside(host, wiring, life, steps, options);
+      return { steps, changed: steps.length > 0, generation: generationOf(life) };
     }
   }
   if (options.plan === true) {
     const seen = await see(host, wiring, life, view ?? (await readHostView(host)));
-    const steps = allSteps(wiring, seen, options);
+    const steps = await allSteps(host, wiring, seen, options);
     return { steps, changed: steps.length > 0, generation: generationOf(life) };
   }
   return await withLock(host, wiring.vnode, options, async () => {
@@ -74,9 +77,9 @@ export async function wire(
     }
     const seen = await see(host, wiring, life, readHostView(host));
     requireGround(wiring, seen);
-    const steps = allSteps(wiring, seen, options);
+    const steps = await allSteps(host, wiring, seen, options);
     await applySteps(host, wiring.vnode, steps, life.pid);
-    if (!seen.settled) await writeHosts(host, wiring, options.hostsPath);
+    if (!seen.settled || options.names === true) await writeNames(host, wiring, options.hostsPath);
     if (steps.length > 0 && options.readBack !== false) await readBack(host, wiring, life, seen.settled);
     if (!seen.settled || steps.some((step) => step.resource.startsWith("control"))) {
       await host.makeDirectory(`${RUN_DIRECTORY}/life`, { mode: 0o700 });
@@ -88,8 +91,33 @@ export async function wire(
   });
 }
 
-function allSteps(wiring: Wiring, seen: Seen, { inside = [] }: WireOptions): Step[] {
-  return [...stepsOf(wiring, seen), ...(seen.settled ? inside : [])];
+async function allSteps(look: Look, wiring: Wiring, seen: Seen, options: WireOptions): Promise<Step[]> {
+  return [...stepsOf(wiring, seen), ...(seen.settled ? await ownSteps(look, wiring, options) : [])];
+}
+
+/** What the operator changed of a life that is settled. */
+async function ownSteps(
+  look: Look,
+  wiring: Wiring,
+  { inside = [], names = false, hostsPath }: WireOptions,
+): Promise<Step[]> {
+  const named = names ? await namesStep(look, wiring, hostsPath) : null;
+  return [...inside, ...(named === null ? [] : [named])];
+}
+
+/** Gives a settled life what the operator changed inside, if it still runs. */
+async function giveInside(
+  host: Host,
+  wiring: Wiring,
+  life: Life,
+  steps: readonly Step[],
+  options: WireOptions,
+): Promise<void> {
+  await withLock(host, wiring.vnode, options, async () => {
+    if ((await startTimeOf(host, life.pid)) !== life.startTime) return;
+    await applySteps(host, wiring.vnode, steps, life.pid);
+    if (options.names === true) await writeNames(host, wiring, options.hostsPath);
+  });
 }
 
 /**
@@ -308,15 +336,6 @@ function requireGround(wiring: Wiring, seen: Seen): void {
       next: `berth vnode up ${wiring.vnode} --recreate`,
     });
   }
-}
-
-/** Appends our block to the container's hosts file, in place (it is bound into the container). */
-async function writeHosts(host: Host, wiring: Wiring, path: string | undefined): Promise<void> {
-  const block = hostsBlock(wiring);
-  if (block === "" || path === undefined) return;
-  const text = await host.readText(path);
-  if (text === null || text.includes(HOSTS_BEGIN)) return;
-  await host.appendText(path, (text.endsWith("\n") || text === "" ? "" : "\n") + block);
 }
 
 /** Looks again: what is left is what the kernel did not take. */

@@ -13,6 +13,9 @@ export const PLACE = { pid: "@PID@", generation: "@GEN@", port: "@PORT@" } as co
 /** A path below /proc/sys of a network namespace, and what is written there. */
 export type Sysctl = readonly [path: string, value: string];
 
+/** The control interface's name inside: vnodes have exactly one Docker network of ours. */
+export const CONTROL_INSIDE = "eth0";
+
 /** One link, on the host and inside. */
 export interface LinkWiring {
   /** "macvlan" has no end on the host; "device" is the machine's own and has neither end nor lan. */
@@ -98,6 +101,20 @@ function linkSysctls({ name, addresses, sysctls = {} }: LinkSpec): Sysctl[] {
   ];
 }
 
+/**
+ * Whether a vnode hands on, written either way: a container begins with what the host does (devconf_inherit). First of
+ * all, since the kernel resets others with it. IPv6 only where the vnode has it: a host may have none.
+ */
+function forwardingSysctls({ forwarding, links }: VnodeSpec): Sysctl[] {
+  if (forwarding === undefined) return [];
+  const value = forwarding ? "1" : "0";
+  const ipv6 = links.some((link) => link.addresses.some((address) => address.includes(":")));
+  return [
+    ["net/ipv4/ip_forward", value],
+    ...(ipv6 ? [["net/ipv6/conf/all/forwarding", value] as const] : []),
+  ];
+}
+
 /** All that is written below /proc/sys when a vnode's life begins, in order. */
 export function sysctlsOf(wiring: Wiring): Sysctl[] {
   return [...wiring.sysctls, ...wiring.links.flatMap((link) => link.sysctls)];
@@ -110,9 +127,15 @@ export function wiringOf(spec: VnodeSpec): Wiring {
     links: spec.links.map((link) => linkWiring(spec.name, link)),
     routes: spec.routes,
     control: spec.control,
-    hosts: Object.entries(spec.hosts).map(([name, address]) => `${address}\t${name}`),
+    hosts: [
+      ...Object.entries(spec.hosts).map(([name, address]) => `${address}\t${name}`),
+      ...(spec.names ?? []),
+    ],
     elements: elementsOf(spec),
-    sysctls: Object.entries(spec.sysctls ?? {}).map(([key, value]) => [key.replaceAll(".", "/"), value]),
+    sysctls: [
+      ...forwardingSysctls(spec),
+      ...Object.entries(spec.sysctls ?? {}).map(([key, value]): Sysctl => [key.replaceAll(".", "/"), value]),
+    ],
     gateway: spec.gateway ?? null,
   };
 }
@@ -131,11 +154,8 @@ export function waitsForStart(before: VnodeSpec, after: VnodeSpec): string[] {
       ...(old.mac === link.mac ? [] : [`MAC of ${link.name}`]),
     ];
   });
-  return [
-    ...links,
-    ...(differs(before.routes, after.routes) ? ["routes"] : []),
-    ...(differs(before.hosts, after.hosts) ? ["hosts"] : []),
-  ];
+  const isMoved = links.some((what) => what.startsWith("addresses"));
+  return [...links, ...(isMoved && differs(before.routes, after.routes) ? ["routes"] : [])];
 }
 
 /** The lans a vnode's links are on, of those declared. */
@@ -200,11 +220,31 @@ export function insideLinkLines(link: LinkWiring): string[] {
   ];
 }
 
-/** `ip -batch` lines inside the vnode for its static routes. */
+/**
+ * All routes inside. The control network's gateway is the default unless another is written: where a container is on
+ * several of its networks, each engine has another opinion of whose gateway that is.
+ */
+export function routesOf({ routes, gateway }: Wiring): readonly RouteSpec[] {
+  const isWritten = routes.some((route) => route.to === "default" && !route.via.includes(":"));
+  return gateway === null || isWritten
+    ? routes
+    : [{ to: "default", via: gateway, dev: CONTROL_INSIDE }, ...routes];
+}
+
+/** A route's destination as `ip` and the kernel have it: "default" is of both families. */
+export function destinationOf({ to, via }: RouteSpec): string {
+  return to === "default" && via.includes(":") ? "::/0" : to;
+}
+
+/** The `ip -batch` line inside that makes a route so. */
+export function routeLine(route: RouteSpec): string {
+  const dev = route.dev === undefined ? "" : ` dev ${route.dev}`;
+  return `route replace ${destinationOf(route)} via ${route.via}${dev}`;
+}
+
+/** `ip -batch` lines inside the vnode for its routes. */
 export function routeLines(wiring: Wiring): string[] {
-  return wiring.routes.map((route) =>
-    `route replace ${route.to === "default" && route.via.includes(":") ? "::/0" : route.to} via ${route.via}`
-  );
+  return routesOf(wiring).map(routeLine);
 }
 
 /** `tc -batch` lines that lead what a vnode says through its ifb: every protocol, VLAN and ARP included. */

@@ -104,6 +104,9 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "vnodes.links[].ingress.loss": (text) => link({ ingress: { loss: text } }),
   "vnodes.routes[].to": (text) => vnode({ routes: [{ to: text, via: "172.16.0.1" }] }),
   "vnodes.routes[].via": (text) => vnode({ routes: [{ to: "default", via: text }] }),
+  "vnodes.routes[].dev": (text) => vnode({ routes: [{ to: "default", via: "172.16.0.1", dev: text }] }),
+  "vnodes.routing": (text) => vnode({ routing: text }),
+  "vnodes.experiment": (text) => ({ vnodes: { name: "left", image: "debian", experiment: text } }),
   [`vnodes.hosts.${KEY}`]: (text) => vnode({ hosts: { [text]: "10.0.0.1" } }),
   "vnodes.hosts.*": (text) => vnode({ hosts: { a: text } }),
 };

@@ -120,7 +120,9 @@ test("a vnode has defaults for all but its image", () => {
     links: [],
     routes: [],
     hosts: {},
+    gateway: "172.16.0.1",
     source: "/etc/berth/vnodes.d/a.yaml:1",
+    forwarding: false,
   });
   assert.match(vnode!.control.address, /^172\.(1[6-9]|2[0-9]|3[01])\./);
 });

@@ -21,7 +21,9 @@ test("waitsForStart() names what is set once a life, and nothing else", () => {
     hosts: { peer: "10.1.0.1" },
     routes: [{ to: "default", via: "10.1.0.1" }],
   });
-  assert.equal(waitsForStart(before, moved), ["addresses of eth1", "MAC of eth1", "routes", "hosts"]);
+  assert.equal(waitsForStart(before, moved), ["addresses of eth1", "MAC of eth1", "routes"]);
+  const named = spec([{ lan: "wire", address: "10.1.0.1" }], { hosts: { peer: "10.1.0.2" } });
+  assert.equal(waitsForStart(before, named), []);
   const more = spec([{ lan: "wire", address: "10.1.0.1" }, { lan: "wire", address: "10.1.0.3" }]);
   assert.equal(waitsForStart(before, more), []);
 });
