@@ -92,6 +92,10 @@ export const tree: Tree = {
     summary: "Show what is wrong, the watch, and all vnodes",
     load: () => import("./status.ts"),
   },
+  "verify": {
+    summary: "Show by packets that the network does what the specs say",
+    load: () => import("./verify.ts"),
+  },
   "version": {
     summary: "Print the version",
     load: () => import("./version.ts"),

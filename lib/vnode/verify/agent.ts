@@ -26,6 +26,8 @@ const CATCH_UP_MS = 50;
 const FLING_MS = 100;
 /** Between two greetings. */
 const GREET_US = 20_000;
+/** How long an echo says goodbye, which only tells the other one that it may end. */
+const BYE_MS = 1000;
 /** Written at once into a TCP flood. */
 const TCP_CHUNK = 256 * 1024;
 
@@ -73,7 +75,7 @@ export async function runAgent(task: AgentTask): Promise<AgentAnswer> {
       ),
     ];
     await Promise.all(work);
-    for (const one of task.flings) sent[one.flow] = await fling(one, left);
+    await Promise.all(task.flings.map(async (one) => void (sent[one.flow] = await fling(one, left))));
     const done = (id: number) => {
       if (over.has(id)) return true;
       const last = flows.get(id)?.lastUs() ?? null;
@@ -213,9 +215,10 @@ async function paced(count: number, everyUs: number, left: () => number, say: (a
 
 async function echo(task: EchoTask, left: () => number): Promise<Echoed> {
   const rtts = new Map<number, number>();
-  let reached = false;
+  let [reached, farewell] = [false, false];
   const voice = await speak(task, (packet) => {
     if (packet.kind === "welcome") reached = true;
+    else if (packet.kind === "farewell") farewell = true;
     else if (packet.kind === "answer" && !rtts.has(packet.sequence)) {
       rtts.set(packet.sequence, nowUs() - packet.sentUs);
     }
@@ -237,6 +240,7 @@ async function echo(task: EchoTask, left: () => number): Promise<Echoed> {
     if (rtts.size > 0 && performance.now() - begin > 100 + 3 * slowest()) break;
     await pause(TICK_MS);
   }
+  await until(() => farewell, () => voice.say("bye", 0), everyUs, Math.min(BYE_MS, left()));
   voice.close();
   return { reached, sent, rttsUs: [...rtts.values()].map(Math.round) };
 }

@@ -127,6 +127,14 @@ export interface End {
   readonly mtu: number;
 }
 
+/** A link that cannot be measured in some way, and why. */
+export interface Left {
+  readonly check: "reach" | "rate";
+  /** "left/eth1". */
+  readonly from: string;
+  readonly why: string;
+}
+
 /** Something to be measured. */
 export type Test =
   | {
@@ -168,7 +176,9 @@ export type Test =
     /** Where it is sent. */
     readonly address: string;
     /** Who hears the same, or something else at the same time, to show that the listener and the sender work. */
-    readonly control: End;
+    readonly control: End | "host";
+    /** Where the control is sent; absent: it hears what is sent to `address`. */
+    readonly controlAddress?: string;
     readonly why: string;
   };
 

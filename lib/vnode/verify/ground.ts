@@ -1,0 +1,86 @@
+// What measuring stands on: the host's hands, how a probe is started, and how long that takes here. Starts probes;
+// what they are to do is session.ts's and rate.ts's.
+import type { Host } from "../../host/types.ts";
+import { BerthError } from "../../log/error.ts";
+import type { AgentAnswer, AgentTask } from "./types.ts";
+
+/** The hands and the facts of one run of verify. */
+export interface VerifyGround {
+  readonly host: Host;
+  /** How berth is started: one path, or a runtime with its arguments. */
+  readonly berth: readonly string[];
+  /** Pids of the vnodes that run. */
+  readonly pids: ReadonlyMap<string, number>;
+  /** Pairs that are measured at once. */
+  readonly jobs: number;
+  /** Seconds that a rate is measured for; loss at most four times as long. */
+  readonly seconds: number;
+  /** Milliseconds that one probe takes from start to end with nothing to do. */
+  readonly startMs: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (text: string) => void;
+}
+
+/** The host itself among the agents. */
+export const HOST = "";
+/** Ports no kernel hands out by itself (its default range ends before them). */
+const PORTS = [61_100, 65_500] as const;
+/** What a probe may take beyond its own time before it is killed. */
+const KILL_MS = 30_000;
+
+/** A port for the probes of one session. */
+export function drawPort(): number {
+  return PORTS[0] + Math.floor(Math.random() * (PORTS[1] - PORTS[0]));
+}
+
+/** A flow's number: drawn, so that nothing late of another one counts. */
+export function drawFlow(): number {
+  return 1 + Math.floor(Math.random() * 0xfffffffe);
+}
+
+/** A task that listens and does nothing else. */
+export function idleTask(port: number, untilMs: number): AgentTask {
+  return { port, expect: [], echoes: [], sends: [], floods: [], flings: [], untilMs, lingerMs: 0 };
+}
+
+/** Milliseconds that the other end may take to come up when that many probes start at once. */
+export function startWaitMs(ground: VerifyGround, agents: number): number {
+  return 3000 + 3 * ground.startMs * agents;
+}
+
+/**
+ * Runs one probe in a vnode's namespace, on the host's files: nothing of the image is used. What keeps it from its
+ * work is told in the answer's `fault`.
+ *
+ * @throws {BerthError} code `interrupted`.
+ */
+export async function runProbe(
+  ground: VerifyGround,
+  vnode: string,
+  task: AgentTask,
+  signal: AbortSignal | undefined = ground.signal,
+): Promise<AgentAnswer> {
+  const pid = ground.pids.get(vnode);
+  const silent = { received: {}, echoed: {}, sent: {}, listenedUs: [0, 0] } as const;
+  if (vnode !== HOST && pid === undefined) return { ...silent, fault: `${vnode} does not run` };
+  try {
+    const { stdout } = await ground.host.exec({
+      argv: [...ground.berth, "probe"],
+      title: `measure inside ${vnode === HOST ? "the host" : vnode}`,
+      input: JSON.stringify(task),
+      ...(vnode === HOST ? {} : { netns: `/proc/${pid}/ns/net` }),
+      timeoutMs: task.untilMs + KILL_MS,
+    }, signal === undefined ? {} : { signal });
+    return JSON.parse(stdout) as AgentAnswer;
+  } catch (error) {
+    if (error instanceof BerthError && error.code === "interrupted" && ground.signal?.aborted) throw error;
+    return { ...silent, fault: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Milliseconds of a probe with nothing to do. */
+export async function measureStart(ground: Omit<VerifyGround, "startMs">): Promise<number> {
+  const begun = performance.now();
+  await runProbe({ ...ground, startMs: 0 }, HOST, idleTask(drawPort(), 1));
+  return performance.now() - begun;
+}
