@@ -138,6 +138,7 @@ export default task({
     });
     if (found === null) return context.output({});
     const { layout, by, said } = found.choice;
-    context.output({ layout, by, said }, [`Layout ${layout} (${by})`, ...said].join("\n"));
+    const isSaid = said.some((line) => line.startsWith("Layout "));
+    context.output({ layout, by, said }, [...isSaid ? [] : [`Layout ${layout} (${by})`], ...said].join("\n"));
   },
 });
