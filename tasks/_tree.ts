@@ -100,6 +100,10 @@ export const tree: Tree = {
     summary: "Print the version",
     load: () => import("./version.ts"),
   },
+  "vnode apply": {
+    summary: "Change running vnodes to what their specs say",
+    load: () => import("./vnode/apply.ts"),
+  },
   "vnode boot": {
     summary: "Start vnodes that exist",
     load: () => import("./vnode/boot.ts"),

@@ -38,6 +38,8 @@ export interface VnodeRecord {
   readonly wanted: Wanted;
   /** The container's hosts file on the host. */
   readonly hostsPath: string;
+  /** Specs that the life that runs may still be as inside, while a change is under way (pending.ts). */
+  readonly pending?: readonly VnodeSpec[];
   /** What was changed live. It outlives restarts and reboots, until it is reset or the spec says otherwise. */
   readonly live?: Live;
 }

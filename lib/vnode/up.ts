@@ -6,12 +6,13 @@ import { forgetGate, prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { bodyDigest, containerBody } from "./container.ts";
 import type { Ground, Outcome } from "./ground.ts";
-import { insideChanges } from "./inside.ts";
+import { waitsForStart } from "./inside.ts";
 import { ensureLans, keepLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
 import { effectiveSpec, keptLive } from "./live.ts";
 import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
 import { resolvPath } from "./paths.ts";
+import { pendingSteps, settlePending, withPending } from "./pending.ts";
 import { preflight } from "./preflight.ts";
 import { type Live, readRecord, readRecords, type VnodeRecord, want, writeRecord } from "./record.ts";
 import { resolvText } from "./resolv.ts";
@@ -21,13 +22,15 @@ import type { Step } from "./step.ts";
 import { refreshPeers, resolverOf } from "./topology.ts";
 import { forEachInTurn } from "./turn.ts";
 import { unwire, wire } from "./wire.ts";
-import { lansOf, waitsForStart, wiringOf } from "./wiring.ts";
+import { lansOf, wiringOf } from "./wiring.ts";
 
 export interface UpOptions {
   /** Make containers anew even when they are as the spec says. @default {false} */
   readonly recreate?: boolean;
   /** Create and prepare, but do not start. @default {false} */
   readonly createOnly?: boolean;
+  /** Only what can be given to a life that runs: whatever else is refused. @default {false} */
+  readonly live?: boolean;
 }
 
 /**
@@ -86,6 +89,7 @@ async function upOne(
   const record = await readRecord(ground.host, spec.name).catch(() => null);
   const old = await existing(ground, spec, record);
   const keep = old !== null && !options.recreate && old.labels[LABEL_BODY] === bodyDigest(body);
+  if (options.live === true) requireLive(spec, old, keep);
   if (!keep) {
     step(
       old === null ? "create" : "replace",
@@ -105,13 +109,16 @@ async function upOne(
   await writeResolv(ground, spec);
   // A container that is made and not to be started is not wanted up: the watch would start it.
   const wanted = keep || !options.createOnly ? record?.wanted : undefined;
-  const next = recordOf(spec, lans, container, wanted, ground.by, keptLive(record, spec));
+  const plain = recordOf(spec, lans, container, wanted, ground.by, keptLive(record, spec));
+  // A life that begins is given the whole spec anyway.
+  const goesOn = keep && record !== null && container.state.running;
+  const next = goesOn ? withPending(record, plain) : plain;
   if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(ground.host, next);
   if (record === null) await keepLans(ground, lans);
   await prepareGate(ground.host, next);
-  if (keep && record !== null && container.state.running) {
+  if (goesOn) {
     const what = waitsForStart(record.spec, spec).join(", ");
-    if (what !== "") ground.log.warn("Takes effect at the next start", { vnode: spec.name, what });
+    if (what !== "") ground.log.warn("Stays until the next start", { vnode: spec.name, what });
   }
   if (options.createOnly) return { vnode: spec.name, changed: did.length > 0, did };
   await want(ground.host, next, "up", ground.by);
@@ -119,10 +126,27 @@ async function upOne(
     step("update", "not running");
     await startVnode(ground.host, ground.docker, container.id, ground.signal);
   }
-  const steps = await wireRunning(ground, next, keep && record !== null ? insideOf(record, next) : []);
+  const steps = await wireRunning(ground, next, pendingSteps(next));
+  await settlePending(ground.host, next);
   for (const one of steps) ground.onStep?.(one);
   did.push(...steps.map((one) => `${one.verb} ${one.resource}: ${one.why}`));
   return { vnode: spec.name, changed: did.length > 0, did };
+}
+
+/** A live change makes no container and starts none. */
+function requireLive(spec: VnodeSpec, old: Container | null, keep: boolean): void {
+  if (keep && old?.state.running === true) return;
+  const message = old === null
+    ? "It has not been made yet"
+    : !keep
+    ? "Its image, command, environment or control address differ from its container's: it needs a new one"
+    : "It does not run: its next start takes what the spec says";
+  throw new BerthError({
+    code: "refused",
+    object: `vnode ${spec.name}`,
+    message,
+    next: `berth vnode up ${spec.name}`,
+  });
 }
 
 /** The vnode's container: of its name, or the recorded one where somebody renamed it. */
@@ -225,11 +249,6 @@ function hostsPathOf(container: Container): string {
     : `${sibling.slice(0, sibling.lastIndexOf("/"))}/hosts`;
 }
 
-/** What a life that runs with one spec is given inside for the other. */
-function insideOf(before: Pick<VnodeRecord, "spec" | "live">, after: Pick<VnodeRecord, "spec" | "live">) {
-  return insideChanges(effectiveSpec(before), effectiveSpec(after));
-}
-
 async function planWiring(
   ground: Ground,
   spec: VnodeSpec,
@@ -239,7 +258,7 @@ async function planWiring(
   const life = await lifeOf(ground.host, container.id, container.state.pid);
   if (life === null) return;
   const next = { spec, live: keptLive(record, spec) };
-  const inside = record === null ? [] : insideOf(record, next);
+  const inside = record === null ? [] : pendingSteps(withPending(record, next));
   const { steps } = await wire(ground.host, wiringOf(effectiveSpec(next)), life, {
     plan: true,
     inside,

@@ -12,9 +12,12 @@ import { elementsOf } from "./elements.ts";
 import { namesStep, writeNames } from "./hosts_file.ts";
 import { generationOf, isAlive, type Life, startTimeOf } from "./life.ts";
 import { CONTROL_NETWORK, parseLinkAlias } from "./names.ts";
-import { lifePath, RUN_DIRECTORY, vnodeLockPath } from "./paths.ts";
+import { readLife, writeLife } from "./life_note.ts";
+import { lifePath, vnodeLockPath } from "./paths.ts";
 import { type FoundLink, type HostView, parseJson, peerOf, readHostView, readInside } from "./view.ts";
 import { CONTROL_INSIDE, type LinkWiring, type Wiring } from "./wiring.ts";
+
+export { readLife } from "./life_note.ts";
 
 /** What wiring (or taking it away) came to. */
 export interface Wired {
@@ -78,14 +81,14 @@ export async function wire(
     const seen = await see(host, wiring, life, readHostView(host));
     requireGround(wiring, seen);
     const steps = await allSteps(host, wiring, seen, options);
+    const made = steps.flatMap((step) => step.makes ?? []);
+    const half = seen.settled ? [...new Set([...seen.half ?? [], ...made])] : [];
+    if (half.length > 0) await writeLife(host, wiring.vnode, life, seen.port, half);
     await applySteps(host, wiring.vnode, steps, life.pid);
     if (!seen.settled || options.names === true) await writeNames(host, wiring, options.hostsPath);
     if (steps.length > 0 && options.readBack !== false) await readBack(host, wiring, life, seen.settled);
-    if (!seen.settled || steps.some((step) => step.resource.startsWith("control"))) {
-      await host.makeDirectory(`${RUN_DIRECTORY}/life`, { mode: 0o700 });
-      await host.writeText(lifePath(wiring.vnode), `${generationOf(life)} ${seen.port ?? "-"}\n`, {
-        mode: 0o600,
-      });
+    if (!seen.settled || half.length > 0 || steps.some((step) => step.resource.startsWith("control"))) {
+      await writeLife(host, wiring.vnode, life, seen.port);
     }
     return { steps, changed: steps.length > 0, generation: generationOf(life) };
   });
@@ -199,16 +202,6 @@ export async function livingGenerations(look: Look, vnode: string, view?: HostVi
   return all.filter((_, index) => alive[index]);
 }
 
-/** Which life was wired to its end last, and the control port it has. */
-export async function readLife(
-  look: Look,
-  vnode: string,
-): Promise<{ generation: string; port: string } | null> {
-  const text = await look.readText(lifePath(vnode));
-  const [generation, port] = (text ?? "").trim().split(" ");
-  return generation === undefined || port === undefined ? null : { generation, port };
-}
-
 async function withLock<T>(
   host: Host,
   vnode: string,
@@ -224,7 +217,7 @@ async function withLock<T>(
   }
 }
 
-/** Looks at what one vnode needs beyond the host's view: inside only when this life is not settled yet. */
+/** Looks at what one vnode needs beyond the host's view: inside only when this life, or a link, is not settled yet. */
 async function see(
   look: Look,
   wiring: Wiring,
@@ -234,7 +227,8 @@ async function see(
   const last = await readLife(look, wiring.vnode);
   const settled = last !== null && last.generation === generationOf(life);
   const enter = () => readInside(look, life.pid);
-  const [view, entered] = await Promise.all([viewing, settled ? null : enter()]);
+  const half = settled ? last.half : new Set<string>();
+  const [view, entered] = await Promise.all([viewing, settled && half.size === 0 ? null : enter()]);
   const known = settled ? view.links.get(last.port) : undefined;
   const portStands = known?.master === CONTROL_NETWORK;
   const redirecting = readRedirects(look, wiring, view);
@@ -249,7 +243,8 @@ async function see(
     view,
     life,
     settled,
-    inside: settled ? null : inside,
+    inside: settled && half.size === 0 ? null : inside,
+    half,
     port,
     redirected,
   };

@@ -140,24 +140,6 @@ export function wiringOf(spec: VnodeSpec): Wiring {
   };
 }
 
-/**
- * What differs between two specs of one vnode that a running life is not given any more: what is inside is set once
- * a life. In words, for the operator; links that come, go or change in other ways are not among it.
- */
-export function waitsForStart(before: VnodeSpec, after: VnodeSpec): string[] {
-  const differs = (one: unknown, other: unknown) => JSON.stringify(one) !== JSON.stringify(other);
-  const links = after.links.flatMap((link) => {
-    const old = before.links.find((one) => one.name === link.name);
-    if (old === undefined) return [];
-    return [
-      ...(differs(old.addresses, link.addresses) ? [`addresses of ${link.name}`] : []),
-      ...(old.mac === link.mac ? [] : [`MAC of ${link.name}`]),
-    ];
-  });
-  const isMoved = links.some((what) => what.startsWith("addresses"));
-  return [...links, ...(isMoved && differs(before.routes, after.routes) ? ["routes"] : [])];
-}
-
 /** The lans a vnode's links are on, of those declared. */
 export function lansOf(spec: VnodeSpec, lans: readonly LanSpec[]): LanSpec[] {
   return lans.filter((lan) => spec.links.some((link) => link.lan === lan.name));
