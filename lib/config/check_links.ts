@@ -10,6 +10,7 @@ import {
 } from "./address.ts";
 import { IPV6_MTU, type Lan } from "./check_lans.ts";
 import { type ReportShape, shapeIn, shapeOf } from "./check_shape.ts";
+import { checkLinkSysctls, sysctlsOf } from "./check_sysctls.ts";
 import { nearest, oneOf, Problem } from "./problem.ts";
 import type { VnodeDraft } from "./schema_vnodes.ts";
 import type { LinkSpec } from "./types.ts";
@@ -130,12 +131,14 @@ export function checkLink(
   }
   const unshaped = (way: "egress" | "ingress"): ReportShape => (own, key, problem) =>
     report.add(own ? at(way, key) : at(key), problem);
+  checkLinkSysctls(draft.sysctls, good.some(({ address }) => address.family === 6), where, report);
   const spec: LinkSpec = {
     lan: lan.name,
     name,
     addresses: good.map(({ address, prefix }) => `${address.text}/${prefix}`),
     mac,
     mtu,
+    ...sysctlsOf(draft.sysctls),
     egress: shapeOf(shapeIn(draft), draft.egress, unshaped("egress")),
     ingress: shapeOf(shapeIn(draft), draft.ingress, unshaped("ingress")),
     ...(draft.cost === undefined ? {} : { cost: draft.cost }),

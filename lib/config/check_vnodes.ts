@@ -5,6 +5,7 @@ import type { HostFacts } from "./check_host.ts";
 import type { Lan } from "./check_lans.ts";
 import { type CheckedLink, checkLink, Claims } from "./check_links.ts";
 import { checkRoutes } from "./check_routes.ts";
+import { checkVnodeSysctls, sysctlsOf } from "./check_sysctls.ts";
 import { Problem } from "./problem.ts";
 import type { VnodeDraft } from "./schema_vnodes.ts";
 import type { VnodeSpec } from "./types.ts";
@@ -55,6 +56,7 @@ export function checkVnodes(
     const control = controls.get(vnode)!;
     const links: CheckedLink[] = [];
     let complete = true;
+    checkVnodeSysctls(draft.sysctls, where, report);
     (draft.links ?? []).forEach((link, index) => {
       const place = { file: where.file, path: [...where.path, "links", index] };
       const checked = link && checkLink(link, index, name, place, lans, claims);
@@ -68,6 +70,7 @@ export function checkVnodes(
       env: { ...draft.env } as Record<string, string>,
       control,
       links: links.map((link) => link.spec),
+      ...sysctlsOf(draft.sysctls),
       routes: checkRoutes(vnode, control.address, links, complete, host, report),
       hosts: Object.fromEntries(
         Object.entries(draft.hosts ?? {}).map(([key, value]) => [key, value?.text ?? ""]),

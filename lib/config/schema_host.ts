@@ -2,9 +2,10 @@
 // Owns no rules between keys (check_host.ts).
 import * as v from "valibot";
 import { parseInterfaceAddress, SUBNET_FORM } from "./address.ts";
-import { field, flag, list, map, Problem, table, told, wrongKind } from "./problem.ts";
+import { field, flag, list, map, Problem, table } from "./problem.ts";
 import { replaceSchema, storageSchema, wipeSchema } from "./schema_storage.ts";
 import { controlNetSchema } from "./schema_control_net.ts";
+import { sysctlValue } from "./schema_sysctls.ts";
 import { FORMS, parseDuration, PATTERNS } from "./units.ts";
 import {
   parseModule,
@@ -13,7 +14,6 @@ import {
   parsePath,
   parseSocketPath,
   parseSysctl,
-  parseSysctlValue,
   PATH_FORM,
   PATH_PATTERN,
   SYSCTL_FORM,
@@ -93,18 +93,7 @@ const kernel = map("The kernel", {
       table(
         "a map of sysctl names",
         field({ description: "Name with dots.", wanted: SYSCTL_FORM }, parseSysctl),
-        v.union([
-          v.pipe(v.number(), v.integer(), v.transform(String)),
-          field(
-            { description: "Value, a number or text.", wanted: "one line of printable characters" },
-            parseSysctlValue,
-          ),
-        ], (issue) => {
-          const inner = typeof issue.input === "string" ? parseSysctlValue(issue.input) : undefined;
-          return inner instanceof Problem
-            ? told([inner])
-            : wrongKind("a whole number or one line of text")(issue);
-        }),
+        sysctlValue,
       ),
       {},
     ),

@@ -5,6 +5,7 @@ import { field, list, map } from "./problem.ts";
 import { mac, mtu } from "./schema_fields.ts";
 import { cost } from "./schema_routes.ts";
 import { direction, shapeKeys } from "./schema_shape.ts";
+import { linkSysctls } from "./schema_sysctls.ts";
 import * as words from "./words.ts";
 
 const LINK_ADDRESS_FORM = 'an address with or without prefix length, such as "10.0.0.1" or "fd00::1/64"';
@@ -27,6 +28,7 @@ export const link = map("A link", {
   }, words.parseLinkName)),
   mtu: v.optional(mtu("MTU of the interface, at most the lan's. Default: the lan's.")),
   cost,
+  sysctls: v.optional(linkSysctls),
   ...shapeKeys,
   egress: v.optional(
     v.pipe(direction, v.description("From the vnode into the lan, over what is said for both ways.")),

@@ -8,6 +8,7 @@ import { mac } from "./schema_fields.ts";
 import { lanKeys } from "./schema_lan.ts";
 import { link } from "./schema_link.ts";
 import { experiment, fileRouting, forwarding, route, routing } from "./schema_routes.ts";
+import { vnodeSysctls } from "./schema_sysctls.ts";
 import * as words from "./words.ts";
 
 function controlAddress(text: string) {
@@ -52,6 +53,7 @@ const vnodeKeys = {
   ),
   control: v.pipe(v.nullish(control, {}), v.description("The interface on the control network, eth0.")),
   links: v.pipe(v.nullish(list("Links", link), []), v.description("Interfaces on lans, eth1 onwards.")),
+  sysctls: v.optional(vnodeSysctls),
   routes: v.pipe(v.nullish(list("Routes", route), []), v.description("Routes inside the vnode.")),
   routing,
   forwarding,
