@@ -190,6 +190,8 @@ quick() {
 $elements
 NFT
   wait "$links" || return 1
+  # Beside the rest: line by line, the names of a large experiment take this shell long.
+  [ ! -s "$dir/hosts" ] || { cat "$dir/hosts" >>"$hosts" & names=$!; }
   [ ! -s "$dir/tc" ] || { tc -batch "$dir/tc" & tc=$!; }
   if [ -s "$dir/sysctls" ]; then
     nsenter --net="$netns" sh -c '
@@ -201,13 +203,12 @@ NFT
   elif [ -s "$dir/inside.ip" ]; then
     nsenter --net="$netns" ip -batch "$dir/inside.ip" || return 1
   fi
-  # Read by a process of its own: line by line, the names of a large experiment take this shell longer.
-  [ ! -s "$dir/hosts" ] || cat "$dir/hosts" >>"$hosts" || return 1
+  [ -z "$names" ] || wait "$names" || return 1
   [ -z "$tc" ] || wait "$tc" || return 1
   printf '%s %s\\n' "$generation" "$port" >"$run/life/$vnode"
 }
 
-tc= port= old=
+tc= names= port= old=
 if ! quick >/dev/null 2>&1 </dev/null; then
   # What still runs must not change anything once berth looks.
   wait
