@@ -1,4 +1,5 @@
 // `berth graph`: the experiment that runs now, drawn.
+import * as v from "valibot";
 import { task } from "../lib/cli/task.ts";
 import { drawGraph, graphOf } from "../lib/vnode/diagram.ts";
 import { readRecords } from "../lib/vnode/record.ts";
@@ -10,13 +11,22 @@ export default task({
   description: `
 Vnodes are boxes, lans are double lines. A link is drawn through when its wiring was found in the kernel just now,
 and dashed when it was not. --json gives the same as vnodes, lans and links.
+
+--svg draws it for a browser, with what stands in green, and addresses and shaping on the links:
+  berth graph --svg > experiment.svg
 `,
+  options: v.object({
+    svg: v.optional(v.pipe(v.boolean(), v.description("Draw it as SVG, on standard output")), false),
+  }),
   async run(context) {
     const [records, statuses] = await Promise.all([
       readRecords(context.host),
       context.docker().then((docker) => readStatus(context.host, docker)),
     ]);
     const graph = graphOf(records, statuses);
-    context.output(graph, drawGraph(graph).join("\n"));
+    if (!context.options.svg) return context.output(graph, drawGraph(graph).join("\n"));
+    const { drawSvg } = await import("../lib/vnode/diagram_svg.ts");
+    const svg = drawSvg(graph);
+    context.output({ ...graph, svg }, svg);
   },
 });
