@@ -12,6 +12,7 @@ import { IPV6_MTU, type Lan } from "./check_lans.ts";
 import { type ReportShape, shapeIn, shapeOf } from "./check_shape.ts";
 import { checkLinkSysctls, sysctlsOf } from "./check_sysctls.ts";
 import { nearest, oneOf, Problem } from "./problem.ts";
+import { stateOf } from "./schema_flap.ts";
 import type { VnodeDraft } from "./schema_vnodes.ts";
 import type { LinkSpec } from "./types.ts";
 import type { Loose, Report, Where } from "./validate.ts";
@@ -139,6 +140,7 @@ export function checkLink(
     mac,
     mtu,
     ...sysctlsOf(draft.sysctls),
+    ...stateOf(draft),
     egress: shapeOf(shapeIn(draft), draft.egress, unshaped("egress")),
     ingress: shapeOf(shapeIn(draft), draft.ingress, unshaped("ingress")),
     ...(draft.cost === undefined ? {} : { cost: draft.cost }),

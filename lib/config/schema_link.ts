@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { parseInterfaceAddress } from "./address.ts";
 import { field, list, map } from "./problem.ts";
+import { stateKeys } from "./schema_flap.ts";
 import { mac, mtu } from "./schema_fields.ts";
 import { cost } from "./schema_routes.ts";
 import { direction, shapeKeys } from "./schema_shape.ts";
@@ -29,6 +30,7 @@ export const link = map("A link", {
   mtu: v.optional(mtu("MTU of the interface, at most the lan's. Default: the lan's.")),
   cost,
   sysctls: v.optional(linkSysctls),
+  ...stateKeys,
   ...shapeKeys,
   egress: v.optional(
     v.pipe(direction, v.description("From the vnode into the lan, over what is said for both ways.")),

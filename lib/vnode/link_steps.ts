@@ -47,15 +47,24 @@ export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] 
   if (!fresh) {
     const host = [
       ...(end!.mtu === link.mtu ? [] : mtuLines(link, end!)),
-      ...(end!.flags.includes("UP") ? [] : [`link set ${link.end} up`]),
+      ...(end!.flags.includes("UP") === link.up ? [] : [`link set ${link.end} ${link.up ? "up" : "down"}`]),
     ];
     if (host.length > 0) {
-      steps.push({ resource, verb: "update", why: `mtu ${end!.mtu}, ${end!.flags.join(",")}`, host });
+      steps.push({ resource, verb: "update", why: whyOf(link, end!), host });
     }
     steps.push(...segmentSteps(resource, link, end!));
     if (isNew(link, seen)) steps.push(...insideSteps(wiring, link, seen));
   }
   return [...steps, ...shapeSteps(wiring, link, seen, fresh, alias)];
+}
+
+function whyOf(link: LinkWiring, end: FoundLink): string {
+  const isUp = end.flags.includes("UP");
+  const state = (up: boolean) => up ? "up" : "down";
+  return [
+    ...(end.mtu === link.mtu ? [] : [`mtu ${end.mtu}, wanted ${link.mtu}`]),
+    ...(isUp === link.up ? [] : [`${state(isUp)}, wanted ${state(link.up)}`]),
+  ].join("; ");
 }
 
 /** Whether what a link has inside is not its user's yet. */
@@ -71,7 +80,7 @@ function mtuLines(link: LinkWiring, end: FoundLink): string[] {
     `link set ${link.end} down`,
     set,
     `link set ${link.end} addrgenmode none`,
-    `link set ${link.end} up`,
+    ...(link.up ? [`link set ${link.end} up`] : []),
   ];
 }
 

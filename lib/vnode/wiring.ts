@@ -173,7 +173,7 @@ export function hostLinkLines(wiring: Wiring, link: LinkWiring, pid: string, gen
     `peer name ${link.name} netns ${pid} address ${link.mac} mtu ${link.mtu}${segments}`,
     // A bridge port without an address would still get fe80:: and speak on the lan.
     ...(speaksIpv6(link.mtu) ? [`link set ${link.end} addrgenmode none`] : []),
-    `link set ${link.end} alias ${alias} up`,
+    `link set ${link.end} alias ${alias}${link.up ? " up" : ""}`,
   ];
 }
 

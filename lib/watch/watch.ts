@@ -8,11 +8,13 @@ import type { Log } from "../log/log.ts";
 import type { Ensurer } from "../resource/ensure.ts";
 import { ensureLans, lansOfRecords, mendLans } from "../vnode/lans.ts";
 import { LABEL_VNODE } from "../vnode/names.ts";
-import { readRecord, readRecords } from "../vnode/record.ts";
+import { liveSpec } from "../vnode/live.ts";
+import { readRecord, readRecords, type VnodeRecord } from "../vnode/record.ts";
 import { ensureRules } from "../vnode/rules.ts";
 import { endForgottenTask, readShims, startVnode } from "../vnode/start.ts";
 import { readHostView } from "../vnode/view.ts";
 import { preparedContainers, prepareGate } from "../gate/prepare.ts";
+import { Flaps } from "./flaps.ts";
 import { Held } from "./held.ts";
 import { collectOrphans } from "./orphans.ts";
 import { Pace } from "./pace.ts";
@@ -127,10 +129,15 @@ export async function watch(options: WatchOptions): Promise<void> {
     signal,
     onFailing: onFailing("wire"),
     work: async (vnode) => {
+      schedule(vnode, await readRecord(host, vnode));
       const result = await reconcile({ host, docker, log, onEnds }, vnode);
       if (result.boot) booting.add(vnode);
     },
   });
+
+  const flaps = new Flaps(clock, signal, (vnode) => wiring.add(vnode));
+  const schedule = (vnode: string, record: VnodeRecord | null) =>
+    flaps.keep(vnode, record?.wanted.state === "up" ? liveSpec(record) : null);
 
   // Outside the queue: others' boots must not wait for it. What is wanted is looked at again then.
   const later = (vnode: string, ms: number) =>
@@ -169,6 +176,8 @@ export async function watch(options: WatchOptions): Promise<void> {
       (error) => log.warn("Unreadable record", { error: String(error) }),
     );
     pace.keep(new Set(records.map((record) => record.name)));
+    flaps.only(new Set(records.map((record) => record.name)));
+    for (const record of records) schedule(record.name, record);
     await attempt(ensureRules(options, records));
     faults.push(
       ...await mendLans(options, lansOfRecords(records.filter((one) => one.wanted.state === "up"))),
