@@ -13,6 +13,9 @@ export const RUNTIME = "berth";
  */
 export const CAPABILITIES = ["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE", "SYS_BOOT"] as const;
 
+/** Docker's own networks have 0; the greatest wins. */
+const GATEWAY_PRIORITY = 1000;
+
 /** True when the API version is at least the wanted one: "1.9" is older than "1.44". */
 export function apiAtLeast(api: string, wanted: string): boolean {
   const [major = 0, minor = 0] = api.split(".").map(Number);
@@ -45,6 +48,8 @@ export function containerBody(spec: VnodeSpec, api: string): Record<string, unkn
         [CONTROL_NETWORK]: {
           IPAMConfig: { IPv4Address: spec.control.address },
           ...(perEndpoint ? { MacAddress: spec.control.mac } : {}),
+          // Its gateway stays the default route when the container joins another network while it runs.
+          ...(apiAtLeast(api, "1.48") ? { GwPriority: GATEWAY_PRIORITY } : {}),
         },
       },
     },

@@ -1,18 +1,16 @@
-// Down the other way: halt (the disk stays), reboot, destroy (nothing stays). What is wanted is recorded
+// Down the other way: halt (the disk stays), boot, reboot; destroy.ts leaves nothing. What is wanted is recorded
 // before Docker is told, so that the watch does not bring back what an operator has just stopped.
-import { forgetGate, prepareGate } from "../gate/prepare.ts";
+import { prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
-import { ensureLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
+import { ensureLans, lansOfRecords } from "./lans.ts";
 import { LABEL_VNODE } from "./names.ts";
-import { resolvPath, VNODES_DIRECTORY } from "./paths.ts";
-import { forgetRecord, readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
+import { readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
 import { ensureRules } from "./rules.ts";
+import { type Begun, checkAll, wireRunning } from "./running.ts";
 import { overStaleTask, startVnode } from "./start.ts";
-import { refreshPeers } from "./topology.ts";
 import { forEachInTurn } from "./turn.ts";
 import { unwire } from "./wire.ts";
-import { wireRunning } from "./up.ts";
 
 const fails = (vnode: string, error: unknown): Outcome => ({ vnode, changed: false, did: [], error });
 
@@ -106,7 +104,7 @@ export async function boot(ground: Ground, names: readonly string[]): Promise<Ou
   const records = await Promise.all(names.map((name) => knownRecord(ground, name)));
   await ensureLans(ground, lansOfRecords(records));
   await ensureRules(ground, await readRecords(ground.host));
-  return await forEachInTurn(ground, records, async ({ name }): Promise<Outcome> => {
+  const begun = await forEachInTurn(ground, records, async ({ name }): Promise<Begun> => {
     const record = await knownRecord(ground, name); // as it is by now
     const container = await ground.docker.inspectContainer(record.containerId);
     if (container === null) {
@@ -123,10 +121,9 @@ export async function boot(ground: Ground, names: readonly string[]): Promise<Ou
     const next = await want(ground.host, record, "up", ground.by) ?? record;
     await prepareGate(ground.host, next);
     if (starts) await startVnode(ground.host, ground.docker, record.containerId);
-    const steps = await wireRunning(ground, next);
-    for (const one of steps) ground.onStep?.(one);
-    return { vnode: record.name, changed: starts || steps.length > 0, did: starts ? ["booted"] : [] };
+    return { vnode: record.name, changed: starts, did: starts ? ["booted"] : [], running: next };
   }, (record, error) => fails(record.name, error));
+  return await checkAll(ground, begun);
 }
 
 /** Restarts vnodes. */
@@ -149,42 +146,4 @@ export async function reboot(
     await wireRunning(ground, record);
     return { vnode: name, changed: true, did: ["rebooted"] };
   }, fails);
-}
-
-/** Removes vnodes: container, wiring, the gate's batches, record, and lans that nobody is on any more. */
-export async function destroy(ground: Ground, names: readonly string[]): Promise<Outcome[]> {
-  const gone: VnodeRecord[] = [];
-  const outcomes = await forEachInTurn(ground, names, async (name, waited): Promise<Outcome> => {
-    const record = await readRecord(ground.host, name).catch(() => null);
-    const container = await ground.docker.inspectContainer(record?.containerId ?? name);
-    const ours = container?.labels[LABEL_VNODE] === name;
-    // Whoever was waited for has destroyed it.
-    if (record === null && !ours && waited) return { vnode: name, changed: false, did: [] };
-    if (record === null && !ours) await knownRecord(ground, name);
-    ground.onStep?.({ resource: `vnode ${name}`, verb: "delete", why: "asked for" });
-    if (ground.mode === "plan") return { vnode: name, changed: true, did: ["destroy"] };
-    if (record !== null) {
-      await want(ground.host, record, "halted", ground.by);
-      gone.push(record);
-    }
-    // The gate's batches stay until the container is gone: a start in between must not pass unwired.
-    if (ours) await ground.docker.removeContainer(container!.id, { force: true, volumes: true });
-    await unwire(ground.host, name, {
-      force: "all",
-      ...(record !== null && { spec: record.spec }),
-    });
-    for (const id of new Set([record?.containerId, ours ? container!.id : undefined])) {
-      if (id !== undefined) await forgetGate(ground.host, id);
-    }
-    await forgetRecord(ground.host, name);
-    await ground.host.remove(resolvPath(name));
-    await ground.host.remove(`${VNODES_DIRECTORY}/${name}`);
-    return { vnode: name, changed: true, did: ["destroyed"] };
-  }, fails);
-  if (ground.mode === "apply") {
-    await ensureRules(ground, await readRecords(ground.host));
-    await removeLonelyLans(ground.host, lansOfRecords(gone));
-    await refreshPeers(ground, gone.map((record) => record.name));
-  }
-  return outcomes;
 }

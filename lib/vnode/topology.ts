@@ -3,18 +3,18 @@
 // names hosts.ts's.
 import type { LanSpec, VnodeSpec } from "../config/types.ts";
 import { prepareGate } from "../gate/prepare.ts";
-import type { Look } from "../host/types.ts";
 import { forEach, type Ground } from "./ground.ts";
 import { namesFrom } from "./hosts.ts";
 import { insideChanges } from "./inside.ts";
-import { isAlive, type Life } from "./life.ts";
 import { lansOfRecords } from "./lans.ts";
 import { effectiveSpec } from "./live.ts";
 import { routesFrom, standpointOf, type Topology, topologyOf } from "./nets.ts";
 import { vnodeLockPath } from "./paths.ts";
 import { amendRecord, readRecords, type VnodeRecord } from "./record.ts";
+import { withRedirects } from "./redirects.ts";
+import { settledLife } from "./running.ts";
 import { type HostView, readHostView } from "./view.ts";
-import { readLife, wire } from "./wire.ts";
+import { wire } from "./wire.ts";
 import { wiringOf } from "./wiring.ts";
 
 /** Fills in a spec what follows from the other vnodes of its experiment. */
@@ -82,7 +82,7 @@ export async function refreshPeers(ground: Ground, changed: readonly string[]): 
     JSON.stringify(resolve(record.spec)) !== JSON.stringify(record.spec)
   );
   if (stale.length === 0) return;
-  const view = await readHostView(ground.host);
+  const view = await withRedirects(ground.host, await readHostView(ground.host));
   await forEach(stale, (record) => refresh(ground, record, resolve, view), (record, error) => {
     const reason = error instanceof Error ? error.message : String(error);
     ground.log.warn("Names or routes are not up to date", { vnode: record.name, reason });
@@ -112,13 +112,4 @@ async function refresh(ground: Ground, record: VnodeRecord, resolve: Resolve, vi
   }
   // Last: a run that was cut off before is found stale again.
   await amendRecord(host, record, (now) => ({ ...now, spec: resolve(now.spec) }));
-}
-
-/** The life that was wired last, when it is the record's container's and goes on. */
-async function settledLife(look: Look, record: VnodeRecord, bootId: string): Promise<Life | null> {
-  const last = await readLife(look, record.name);
-  const [id, pid, startTime] = last?.generation.split(".") ?? [];
-  if (last === null || id !== record.containerId.slice(0, 12)) return null;
-  if (!(await isAlive(look, last.generation, bootId))) return null;
-  return { containerId: record.containerId, pid: Number(pid), startTime: startTime!, bootId };
 }

@@ -49,6 +49,34 @@ export async function forEachInTurn<Item extends string | { readonly name: strin
   );
 }
 
+/** The turns of several vnodes, held at once. */
+export interface Turns {
+  /** Whether another command was waited for. @throws what kept its turn from being had. */
+  waited(vnode: string): boolean;
+  release(): Promise<void>;
+}
+
+/** Takes the turns of several vnodes, in the order of names: two commands that want the same ones cannot wait for each other. */
+export async function takeTurns(
+  ground: Pick<Ground, "host" | "log" | "mode" | "signal">,
+  vnodes: readonly string[],
+): Promise<Turns> {
+  const had = new Map<string, Awaited<ReturnType<typeof turnOf>> | { readonly error: unknown }>();
+  for (const vnode of ground.mode === "plan" ? [] : [...new Set(vnodes)].sort()) {
+    had.set(vnode, await turnOf(ground, vnode).catch((error: unknown) => ({ error })));
+  }
+  return {
+    waited(vnode) {
+      const turn = had.get(vnode);
+      if (turn !== undefined && "error" in turn) throw turn.error;
+      return turn?.waited === true;
+    },
+    async release() {
+      for (const turn of had.values()) if ("lock" in turn) await turn.lock.release();
+    },
+  };
+}
+
 async function turnOf(
   { host, log, signal }: Pick<Ground, "host" | "log" | "signal">,
   vnode: string,

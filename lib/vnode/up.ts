@@ -17,8 +17,8 @@ import { preflight } from "./preflight.ts";
 import { type Live, readRecord, readRecords, type VnodeRecord, want, writeRecord } from "./record.ts";
 import { resolvText } from "./resolv.ts";
 import { ensureRules } from "./rules.ts";
+import { type Begun, checkAll, said, wireRunning } from "./running.ts";
 import { startVnode } from "./start.ts";
-import type { Step } from "./step.ts";
 import { refreshPeers, resolverOf } from "./topology.ts";
 import { forEachInTurn } from "./turn.ts";
 import { unwire, wire } from "./wire.ts";
@@ -55,12 +55,13 @@ export async function up(
   const made = await ensureLans(ground, used);
   await ensureRules(ground, [...others, ...specs.map((spec) => ({ name: spec.name, spec }))]);
   const { api } = await ground.docker.version();
-  const outcomes = await forEachInTurn(
+  const begun = await forEachInTurn(
     ground,
     specs,
     (spec) => upOne(ground, spec, lansOf(spec, lans), api, options),
-    (spec, error): Outcome => ({ vnode: spec.name, changed: false, did: [], error }),
+    (spec, error): Begun => ({ vnode: spec.name, changed: false, did: [], error }),
   );
+  const outcomes = await checkAll(ground, begun);
   // Neither what was made for a vnode that came to nothing (no such image) stays, nor a lan that all have left.
   if (ground.mode === "apply") {
     const failed = outcomes.some((one) => one.error !== undefined);
@@ -78,7 +79,7 @@ async function upOne(
   lans: readonly LanSpec[],
   api: string,
   options: UpOptions,
-): Promise<Outcome> {
+): Promise<Begun> {
   const did: string[] = [];
   const step = (verb: string, why: string) => {
     did.push(`${verb}: ${why}`);
@@ -126,10 +127,14 @@ async function upOne(
     step("update", "not running");
     await startVnode(ground.host, ground.docker, container.id, ground.signal);
   }
+  // Whether all stands, one look tells of all; what a life is given inside, it is given while it is its turn.
+  if (next.pending === undefined) {
+    return { vnode: spec.name, changed: did.length > 0, did, running: next };
+  }
   const steps = await wireRunning(ground, next, pendingSteps(next));
   await settlePending(ground.host, next);
   for (const one of steps) ground.onStep?.(one);
-  did.push(...steps.map((one) => `${one.verb} ${one.resource}: ${one.why}`));
+  did.push(...steps.map(said));
   return { vnode: spec.name, changed: did.length > 0, did };
 }
 
@@ -266,31 +271,4 @@ async function planWiring(
     hostsPath: record?.hostsPath,
   });
   for (const one of steps) ground.onStep?.(one);
-}
-
-/**
- * Makes sure that a vnode that should run by now is wired; normally finds the gate's work in place.
- *
- * @param inside what a life that ran before is given inside.
- * @throws {BerthError} when it does not run, with its exit code and Docker's reason.
- */
-export async function wireRunning(ground: Ground, record: VnodeRecord, inside: readonly Step[] = []) {
-  const container = await ground.docker.inspectContainer(record.containerId);
-  if (container === null || !container.state.running) {
-    const { exitCode, error } = container?.state ?? { exitCode: null, error: "its container is gone" };
-    throw new BerthError({
-      code: "not-converged",
-      object: `vnode ${record.name}`,
-      message: `It does not keep running: exit code ${exitCode}${error === "" ? "" : `, ${error}`}`,
-      next: `docker logs ${record.name}`,
-    });
-  }
-  const life = await lifeOf(ground.host, container.id, container.state.pid);
-  if (life === null) return [];
-  const { steps } = await wire(ground.host, wiringOf(effectiveSpec(record)), life, {
-    hostsPath: record.hostsPath,
-    names: true,
-    inside,
-  });
-  return steps;
 }

@@ -33,6 +33,8 @@ export interface HostView {
   readonly control: { readonly allow: ReadonlySet<string>; readonly names: ReadonlySet<string> } | null;
   /** Elements of berth's sets and maps: "bridge berth/lan_macs" → key → data, "" in a set. */
   readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** Where what enters a host end is led, by device; absent where only a vnode's own are asked for (wire.ts). */
+  readonly redirects?: ReadonlyMap<string, string>;
 }
 
 /** What an interface inside a vnode is. */

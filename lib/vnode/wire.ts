@@ -14,7 +14,8 @@ import { generationOf, isAlive, type Life, startTimeOf } from "./life.ts";
 import { CONTROL_NETWORK, parseLinkAlias } from "./names.ts";
 import { readLife, writeLife } from "./life_note.ts";
 import { lifePath, vnodeLockPath } from "./paths.ts";
-import { type FoundLink, type HostView, parseJson, peerOf, readHostView, readInside } from "./view.ts";
+import { redirectedOf } from "./redirects.ts";
+import { type FoundLink, type HostView, type InsideLink, peerOf, readHostView, readInside } from "./view.ts";
 import { CONTROL_INSIDE, type LinkWiring, type Wiring } from "./wiring.ts";
 
 export { readLife } from "./life_note.ts";
@@ -151,6 +152,29 @@ export interface UnwireOptions extends WireOptions {
   readonly spec?: VnodeSpec;
 }
 
+/** What is known of a vnode whose container is gone. */
+export interface Gone {
+  readonly vnode: string;
+  readonly spec?: VnodeSpec;
+}
+
+/**
+ * Takes away all that stands for vnodes whose containers are gone for good, whatever their number by one look and one
+ * batch a tool: deleted one by one, the kernel waits for each. No start of theirs can come between.
+ */
+export async function unwireAll(host: Host, gone: readonly Gone[]): Promise<void> {
+  if (gone.length === 0) return;
+  const view = await readHostView(host);
+  const ended = await Promise.all(
+    gone.map(({ vnode, spec }) =>
+      endSteps(host, vnode, view, { force: "all", ...(spec !== undefined && { spec }) })
+    ),
+  );
+  const steps = ended.flatMap((one) => one.steps);
+  await applySteps(host, gone.map(({ vnode }) => vnode).join(", "), steps, null);
+  await Promise.all(gone.map(({ vnode }) => host.remove(lifePath(vnode))));
+}
+
 /** What stands for lives of a vnode that are over, as steps that take it away. */
 async function endSteps(
   look: Look,
@@ -231,9 +255,9 @@ async function see(
   const [view, entered] = await Promise.all([viewing, settled && half.size === 0 ? null : enter()]);
   const known = settled ? view.links.get(last.port) : undefined;
   const portStands = known?.master === CONTROL_NETWORK;
-  const redirecting = readRedirects(look, wiring, view);
+  const redirecting = redirectedOf(look, wiring.links, view);
   const [redirected, inside] = await Promise.all([redirecting, portStands ? entered : entered ?? enter()]);
-  const control = inside?.get(CONTROL_INSIDE);
+  const control = inside === null ? undefined : controlInside(wiring, inside);
   const port = portStands
     ? known!.ifname
     : control === undefined
@@ -250,35 +274,6 @@ async function see(
   };
 }
 
-/** A filter as `tc -j filter show` prints it; only what is read. */
-interface FoundFilter {
-  readonly protocol?: string;
-  readonly options?: { readonly actions?: readonly { readonly kind: string; readonly to_dev?: string }[] };
-}
-
-/** Devices of this vnode whose redirect leads to their ifb: one `tc -batch` of shows for all. */
-async function readRedirects(look: Look, wiring: Wiring, view: HostView): Promise<Set<string>> {
-  const shaped = wiring.links.filter((link) =>
-    link.ifb !== null && (view.qdiscs.get(link.end) ?? []).some((qdisc) => qdisc.kind === "ingress")
-  );
-  if (shaped.length === 0) return new Set();
-  const output = await look.query({
-    argv: ["tc", "-j", "-batch", "-"],
-    input: shaped.map((link) => `filter show dev ${link.end} parent ffff:\n`).join(""),
-    okExit: [0, 1, 2],
-  });
-  // A line for each show, in order. It stops at a device that has gone meanwhile: those after it count as not led.
-  const answers = output.stdout.trim().split("\n");
-  return new Set(
-    shaped.filter((link, at) =>
-      parseJson<FoundFilter[]>(answers[at] ?? "", "tc filter show").some((filter) =>
-        filter.protocol === "all" &&
-        filter.options?.actions?.some((action) => action.kind === "mirred" && action.to_dev === link.ifb)
-      )
-    ).map((link) => link.end),
-  );
-}
-
 /** Whether an interface of the right name carries our mark, or is ours without it yet: made, and then we were killed. */
 function isOurs(wiring: Wiring, link: LinkWiring, found: FoundLink): boolean {
   const mark = parseLinkAlias(found.ifalias);
@@ -286,6 +281,15 @@ function isOurs(wiring: Wiring, link: LinkWiring, found: FoundLink): boolean {
   if (found.ifalias !== undefined || found.flags.includes("UP")) return false;
   const kind = found.linkinfo?.info_kind;
   return found.ifname === link.ifb ? kind === "ifb" : kind === "veth" && found.master === link.bridge;
+}
+
+/**
+ * The control interface inside: by its MAC. Where a container is on other Docker networks too, engines before 28 give
+ * eth0 to any of them (test/sandbox/routes.test.ts).
+ */
+function controlInside(wiring: Wiring, inside: ReadonlyMap<string, InsideLink>): InsideLink | undefined {
+  return [...inside.values()].find((link) => link.address === wiring.control.mac) ??
+    inside.get(CONTROL_INSIDE);
 }
 
 /** What must stand before a vnode can be wired: its lans, the control network's table and port. */
@@ -322,7 +326,7 @@ function requireGround(wiring: Wiring, seen: Seen): void {
       next: "berth host firewall",
     });
   }
-  const inside = seen.inside?.get(CONTROL_INSIDE);
+  const inside = seen.inside === null ? undefined : controlInside(wiring, seen.inside);
   if (inside !== undefined && inside.address !== wiring.control.mac) {
     throw new BerthError({
       code: "not-converged",

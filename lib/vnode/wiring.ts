@@ -103,7 +103,8 @@ function linkSysctls({ name, addresses, sysctls = {} }: LinkSpec): Sysctl[] {
 
 /**
  * Whether a vnode hands on, written either way: a container begins with what the host does (devconf_inherit). First of
- * all, since the kernel resets others with it. IPv6 only where the vnode has it: a host may have none.
+ * all, since the kernel resets others with it. IPv6 only where the vnode has it: a host may have none. Its loopback
+ * then, too, which engines before 26 switch it off on: a vnode would not reach its own addresses.
  */
 function forwardingSysctls({ forwarding, links }: VnodeSpec): Sysctl[] {
   if (forwarding === undefined) return [];
@@ -111,7 +112,9 @@ function forwardingSysctls({ forwarding, links }: VnodeSpec): Sysctl[] {
   const ipv6 = links.some((link) => link.addresses.some((address) => address.includes(":")));
   return [
     ["net/ipv4/ip_forward", value],
-    ...(ipv6 ? [["net/ipv6/conf/all/forwarding", value] as const] : []),
+    ...(ipv6
+      ? [["net/ipv6/conf/all/forwarding", value], ["net/ipv6/conf/lo/disable_ipv6", "0"]] as const
+      : []),
   ];
 }
 
@@ -208,9 +211,7 @@ export function insideLinkLines(link: LinkWiring): string[] {
  */
 export function routesOf({ routes, gateway }: Wiring): readonly RouteSpec[] {
   const isWritten = routes.some((route) => route.to === "default" && !route.via.includes(":"));
-  return gateway === null || isWritten
-    ? routes
-    : [{ to: "default", via: gateway, dev: CONTROL_INSIDE }, ...routes];
+  return gateway === null || isWritten ? routes : [{ to: "default", via: gateway }, ...routes];
 }
 
 /** A route's destination as `ip` and the kernel have it: "default" is of both families. */

@@ -1,7 +1,7 @@
 // `berth vnode down`: halts and destroys vnodes.
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
-import { destroy } from "../../lib/vnode/halt.ts";
+import { destroy } from "../../lib/vnode/destroy.ts";
 import { selectNames } from "../../lib/vnode/select.ts";
 import { recordedNames } from "../../lib/vnode/status.ts";
 import { groundOf, report } from "./_report.ts";

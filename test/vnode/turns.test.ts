@@ -6,7 +6,7 @@ import type { Container, Docker } from "../../lib/docker/types.ts";
 import type { Host } from "../../lib/host/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import type { Ground } from "../../lib/vnode/ground.ts";
-import { destroy } from "../../lib/vnode/halt.ts";
+import { destroy } from "../../lib/vnode/destroy.ts";
 import { bridgeName, lanAlias } from "../../lib/vnode/names.ts";
 import { readRecord } from "../../lib/vnode/record.ts";
 import { up } from "../../lib/vnode/up.ts";
