@@ -2,6 +2,8 @@
 // Owns no limits of meaning (a rate too low for a link is told by the schemas); pure.
 import { Problem } from "./problem.ts";
 
+export { formatPercent } from "./percent.ts";
+
 type Units = Readonly<Record<string, number>>;
 
 const RATE: Units = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 };
@@ -126,11 +128,6 @@ export function parsePercent(text: string): number | Problem {
   }
   const percent = Number(found[1]);
   return percent > 100 ? new Problem("Is over 100 %", FORMS.percent) : percent;
-}
-
-/** "0.1%". Takes percent. */
-export function formatPercent(percent: number): string {
-  return `${percent.toFixed(6).replace(/\.?0+$/, "")}%`;
 }
 
 /** Room for frames that wait: a number of packets, or bytes. */

@@ -1,7 +1,7 @@
 // The kernel's netem scheduler: its numbers for one direction of a link, the words that give them to tc, and the
 // comparison with what tc reads back. Pure. Where it stands among other schedulers is shape.ts's.
 import type { Shape } from "../config/types.ts";
-import { formatPercent } from "../config/units.ts";
+import { formatPercent } from "../config/percent.ts";
 import type { FoundQdisc } from "./shape.ts";
 
 /** All that netem is given. Microseconds, percent, packets; 0 or null where something is not asked for. */

@@ -41,7 +41,7 @@ async function offered(line: string): Promise<readonly string[]> {
 }
 
 const CASES: Readonly<Record<string, readonly string[]>> = {
-  "berth ver": ["version"],
+  "berth ver": ["verify", "version"],
   "berth vnode li": ["list"],
   "berth version --js": ["--json"],
   "berth version --dry": [],

@@ -39,11 +39,11 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Waits, in real time, until something is so. Fails with what was last seen. */
+/** Waits, in real time, until something is so; long, for a machine that is busy. Fails with what was last seen. */
 export async function until<T>(
   what: string,
   look: () => T | false | null | undefined,
-  ms = 5000,
+  ms = 60_000,
 ): Promise<T> {
   const end = Date.now() + ms;
   for (;;) {
