@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import type { Shape } from "../../lib/config/types.ts";
 import { type Court, judge, LINKTEST, OWN } from "../../lib/vnode/verify/judge.ts";
 import { plot, reportText, valueWords } from "../../lib/vnode/verify/report.ts";
-import { insideDiffers } from "../../lib/vnode/verify/state.ts";
+import { insideDiffers, stateOfVnodes } from "../../lib/vnode/verify/state.ts";
 import type { Asked, Finding, Received, Sample, Test } from "../../lib/vnode/verify/types.ts";
 import { aLink } from "./_experiment.ts";
 
@@ -198,6 +198,24 @@ test("insideDiffers() tells what a vnode's user has changed, and not what was ad
     "address 10.1.0.1/24 fd00::1/64 is missing; MTU 1400, wanted 1500; it is down",
   );
   assert.match(insideDiffers(link, undefined)!, /no such interface/);
+});
+
+test("stateOfVnodes() blames what is wanted up and is not, or is not wired", () => {
+  const status = (name: string, state: string, wanted: "up" | "halted", wiring = "-") => ({
+    ...{ name, state, wanted, wiring, control: "", links: [], image: "", container: "", generation: null },
+  });
+  const found = stateOfVnodes([
+    status("a", "up", "up", "wired"),
+    status("b", "up", "up", "not wired: link b/eth1: missing"),
+    status("c", "halted", "up"),
+    status("d", "halted", "halted"),
+  ]);
+  assert.equal(found.map(({ from, verdict, why }) => `${from} ${verdict} ${why}`.trim()), [
+    "a pass",
+    "b fail not wired: link b/eth1: missing",
+    "c fail it is halted",
+    "d unknown it is halted",
+  ]);
 });
 
 const STYLE = {

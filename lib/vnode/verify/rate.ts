@@ -148,11 +148,11 @@ async function windowsOf(
   if (moving === null || ended()) return null;
   // Nothing is full where the sender is too slow; then the window tells that.
   await wait(FILL_MS, async () => (await counters(ground, devices)).standing || ended() ? true : null);
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  await pause(ground, SETTLE_MS);
   let rate: Omit<RateSample, "goodputBps"> | null = null;
   for (let at = 0; at < WINDOWS && !ended(); at++) {
     const begin = await counters(ground, devices);
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    await pause(ground, seconds * 1000);
     const end = await counters(ground, devices);
     const took = end.at - begin.at;
     const found = {
@@ -165,6 +165,21 @@ async function windowsOf(
     if (rate !== null && isGood({ ...rate, goodputBps: null })) break;
   }
   return rate;
+}
+
+/** Ends early when the run is asked to stop. */
+function pause(ground: VerifyGround, ms: number): Promise<void> {
+  const { signal } = ground;
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    }
+    if (signal?.aborted) done();
+    else signal?.addEventListener("abort", done, { once: true });
+  });
 }
 
 async function wait<T>(withinMs: number, look: () => Promise<T | null>): Promise<T | null> {

@@ -93,6 +93,7 @@ function spread(findings: readonly Finding[]): string {
  */
 export function reportText(verdicts: Verdicts, style: Style, whole: boolean): string {
   const { findings, passed, failed, unknown } = verdicts;
+  if (findings.length === 0) return "No vnode runs that could be asked";
   const brief = !whole && passed > MANY;
   const shown = [
     ...findings.filter(({ verdict }) => verdict === "fail"),

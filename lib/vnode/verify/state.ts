@@ -20,15 +20,17 @@ function finding(
   return { check, from, to, asked, measured: null, verdict: why === null ? "pass" : "fail", why: why ?? "" };
 }
 
-/** Whether each vnode that is wanted up is up and wired. */
+/** Whether each vnode that is wanted up is up and wired. Of one that is wanted halted nothing can be told. */
 export function stateOfVnodes(statuses: readonly VnodeStatus[]): readonly Finding[] {
-  return statuses.filter((one) => one.wanted === "up" || one.state === "up").map((one) =>
-    finding(
-      "state",
-      one.name,
-      "up and wired",
-      one.state !== "up" ? `it is ${one.state}` : one.wiring === "wired" ? null : one.wiring,
-    )
+  return statuses.map((one) =>
+    one.wanted === "halted" && one.state !== "up"
+      ? { ...finding("state", one.name, "halted", `it is ${one.state}`), verdict: "unknown" as const }
+      : finding(
+        "state",
+        one.name,
+        "up and wired",
+        one.state !== "up" ? `it is ${one.state}` : one.wiring === "wired" ? null : one.wiring,
+      )
   );
 }
 
@@ -65,13 +67,23 @@ export function insideDiffers(
   return why.length === 0 ? null : why.join("; ");
 }
 
-/** Whether the lans stand as they were made. */
+/** Whether the lans stand as they were made. One look for all. */
 export async function stateOfLans(look: Look, lans: readonly LanSpec[]): Promise<readonly Finding[]> {
-  return await Promise.all(lans.map(async (lan) => {
-    const changes = await differences(look, lanResources(lan));
-    const why = changes.length === 0 ? null : changes.map((change) => change.why).join("; ");
-    return finding("state", `lan ${lan.name}`, "as it was made", why);
-  }));
+  const resources = lans.map(lanResources);
+  const reasons = await differing(look, resources.flat());
+  return lans.map((lan, at) => {
+    const why = resources[at]!.flatMap(({ id }) => reasons.get(id) ?? []);
+    return finding("state", `lan ${lan.name}`, "as it was made", why.length === 0 ? null : why.join("; "));
+  });
+}
+
+/** Why each of these differs from what it should be; those that do not are not in it. */
+async function differing(look: Look, resources: readonly AnyResource[]): Promise<Map<string, string[]>> {
+  const reasons = new Map<string, string[]>();
+  for (const { resource, why } of await differences(look, resources)) {
+    reasons.set(resource, [...reasons.get(resource) ?? [], why]);
+  }
+  return reasons;
 }
 
 /** Whether the host has no address on a lan where none is asked for: it would be reachable there. */
@@ -92,9 +104,8 @@ export async function hostOnLans(look: Look, lans: readonly LanSpec[]): Promise<
 
 /** Whether the rules that keep everything apart stand: one finding for each table. */
 export async function rulesStand(look: Look, resources: readonly AnyResource[]): Promise<readonly Finding[]> {
-  return await Promise.all(resources.map(async (resource) => {
-    const changes = await differences(look, [resource]);
-    const why = changes.length === 0 ? null : changes.map((change) => change.why).join("; ");
-    return finding("isolation", "host", "rules as made", why, resource.id);
-  }));
+  const reasons = await differing(look, resources);
+  return resources.map(({ id }) =>
+    finding("isolation", "host", "rules as made", reasons.get(id)?.join("; ") ?? null, id)
+  );
 }

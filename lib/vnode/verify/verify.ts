@@ -3,6 +3,7 @@
 import type { LanSpec } from "../../config/types.ts";
 import type { Host, Look } from "../../host/types.ts";
 import type { AnyResource } from "../../resource/ensure.ts";
+import { forEach } from "../ground.ts";
 import { effectiveSpec } from "../live.ts";
 import type { VnodeRecord } from "../record.ts";
 import { ensureRules } from "../rules.ts";
@@ -95,10 +96,14 @@ export async function verify(options: VerifyOptions): Promise<Verdicts> {
   const lans = lansOf(running.filter((record) => isNamed(record.name)));
   if (wants("state")) {
     findings.push(...stateOfVnodes(options.statuses.filter(({ name }) => isNamed(name))));
-    const inside = specs.filter(({ name }) => isNamed(name)).map((spec) =>
-      stateInside(host, spec, pids.get(spec.name)!)
+    const inside = await forEach(
+      specs.filter(({ name }) => isNamed(name)),
+      (spec) => stateInside(host, spec, pids.get(spec.name)!),
+      (_, error) => {
+        throw error;
+      },
     );
-    findings.push(...(await Promise.all(inside)).flat(), ...await stateOfLans(host, lans));
+    findings.push(...inside.flat(), ...await stateOfLans(host, lans));
   }
   const plan = planOf(specs, {
     level,
