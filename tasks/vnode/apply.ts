@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import { apply, runningSpecs } from "../../lib/vnode/apply.ts";
 import { selectSpecs } from "../../lib/vnode/select.ts";
+import { tellFlaps } from "./_flaps.ts";
 import { groundOf, report } from "./_report.ts";
 
 /** Changes vnodes that run to what their specs say, without a new container. Does nothing where all stands. */
@@ -33,6 +34,8 @@ Examples:
     const ground = await groundOf(context, "berth vnode apply");
     const declared = selectSpecs(config, context.args);
     const specs = context.args.length > 0 ? declared : await runningSpecs(ground, declared);
-    report(context, await apply(ground, specs, config.lans, context.options), "changed");
+    const outcomes = await apply(ground, specs, config.lans, context.options);
+    await tellFlaps(context, specs);
+    report(context, outcomes, "changed");
   },
 });
