@@ -20,6 +20,8 @@ export interface HostFacts {
   readonly control?: { readonly subnet: Subnet; readonly address: Address };
   /** Address block of docker0. */
   readonly bip?: Subnet;
+  /** True where vnodes sit on the control network's device themselves. */
+  readonly isMacvlan?: boolean;
 }
 
 /** Checks the control network and docker0 against each other. */
@@ -74,7 +76,8 @@ export function checkHost(draft: Loose<HostDraft>, where: Where, report: Report)
     );
     report.add(at("controlNet", "subnet"), problem, subnet.text);
   }
-  return { control: { subnet, address }, ...(bipSubnet ? { bip: bipSubnet } : {}) };
+  const isMacvlan = draft.controlNet?.driver === "macvlan";
+  return { control: { subnet, address }, ...(bipSubnet ? { bip: bipSubnet } : {}), isMacvlan };
 }
 
 /** A macvlan hangs on a device; and it has no port that an allow-list could be about, which must be wanted. */
@@ -107,6 +110,7 @@ export function hostConfig(draft: HostDraft, facts: HostFacts, engineRoot?: stri
       address: facts.control!.address.text,
       ...(controlNet.device === "none" ? {} : { device: controlNet.device }),
       driver: controlNet.driver,
+      isolation: controlNet.isolation,
       gatewayTimeoutMs: controlNet.gatewayTimeout,
       ...(controlNet.probe == null ? {} : { probe: controlNet.probe.map(({ text }) => text) }),
       nat: controlNet.nat,

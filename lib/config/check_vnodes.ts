@@ -1,6 +1,7 @@
 // The rules of vnodes over all files: unique names, control addresses and MACs, routes that lead somewhere. Makes
 // the normal form; what was refused is told and the rest checked all the same.
 import { addressAt, controlAddress, controlMac, isWithin, ownAddressOf } from "./address.ts";
+import { checkFirewall } from "./check_firewall.ts";
 import type { HostFacts } from "./check_host.ts";
 import type { Lan } from "./check_lans.ts";
 import { type CheckedLink, checkLink, Claims } from "./check_links.ts";
@@ -79,6 +80,7 @@ export function checkVnodes(
       ...((draft.routing ?? vnode.routing) === "static" ? { routing: "static" as const } : {}),
       ...(draft.forwarding === undefined ? {} : { forwarding: draft.forwarding }),
       ...(host.control === undefined ? {} : { gateway: host.control.address.text }),
+      ...checkFirewall(name, draft, where, host, claims),
       source: where.file.place(where.path),
     };
   });

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { ADDRESS_FORM, IPV4_FORM, parseAddress, parseSubnet, SUBNET_FORM } from "./address.ts";
 import { field, flag, list, map, oneOf, Problem, told } from "./problem.ts";
 import { FORMS, parseDuration, PATTERNS } from "./units.ts";
+import { word } from "./schema_fields.ts";
 import { LINK_PATTERN, parseLinkName } from "./words.ts";
 
 /** Shortest and longest time that a moved device's gateway is waited for, in milliseconds. */
@@ -91,6 +92,15 @@ export const controlNetSchema = map("The control network", {
       ),
     ),
     "bridge",
+  ),
+  isolation: v.optional(
+    word(
+      "isolation",
+      ["experiments", "vnodes", "none"],
+      "Who does not reach whom on the control network. experiments: vnodes of one experiment not those of another. " +
+        "vnodes: each reaches the host and what lies beyond it, no other vnode. none: all reach all.",
+    ),
+    "experiments",
   ),
   gatewayTimeout: v.optional(
     field({

@@ -5,6 +5,7 @@ import * as v from "valibot";
 import { ADDRESS_FORM, IPV4_FORM, parseAddress } from "./address.ts";
 import { field, list, map, Problem, table } from "./problem.ts";
 import { mac } from "./schema_fields.ts";
+import { firewall, forward } from "./schema_firewall.ts";
 import { lanKeys } from "./schema_lan.ts";
 import { link } from "./schema_link.ts";
 import { experiment, fileRouting, forwarding, route, routing } from "./schema_routes.ts";
@@ -68,6 +69,11 @@ const vnodeKeys = {
     ),
     v.description("Further lines of /etc/hosts: name to address."),
   ),
+  firewall: v.pipe(
+    v.nullish(firewall),
+    v.description("What may pass between the vnode and others by the control network. Default: all."),
+  ),
+  forward: v.pipe(v.nullish(forward), v.description("Ports of the host that lead to the vnode.")),
 };
 
 const lanName = field({

@@ -30,6 +30,8 @@ export interface HostConfig {
     readonly device?: string;
     /** How vnodes are put on the device. @default {"bridge"} */
     readonly driver: "bridge" | "macvlan";
+    /** Who does not reach whom: experiments each other, each vnode any other, or nobody. @default {"experiments"} */
+    readonly isolation: "experiments" | "vnodes" | "none";
     /** Milliseconds the gateway is waited for after the device was moved. @default {20000} */
     readonly gatewayTimeoutMs: number;
     /** Neighbours asked in the gateways' stead; [] asks nobody. Absent: the device's gateways. */

@@ -1,6 +1,7 @@
 // What berth's own nftables tables say: NAT of the control network, isolation between networks, the allow-list of
 // control ports, and the wall between lans and host. Pure. Elements of the sets are the gate's and the watch's.
 import { GUARD, lanGuards, lanSets, lanWall } from "./firewall_lans.ts";
+import { forwardParts, type Isolation, vnodesTable } from "./firewall_vnodes.ts";
 import type { NftTable } from "./nft_table.ts";
 
 /** The table that holds the control allow-list, for `add element bridge berth …`. */
@@ -18,6 +19,12 @@ export interface FirewallFacts {
   readonly controlBridge: string;
   /** Subnet of the control network. */
   readonly controlSubnet: string;
+  /** The host's own address on it. */
+  readonly controlAddress: string;
+  /** Who is kept apart on it. */
+  readonly isolation: Isolation;
+  /** True where the control network is on a device of the machine, by whatever driver. */
+  readonly hasUplink: boolean;
   /** Masquerade what leaves the control network. */
   readonly nat: boolean;
   /** Destinations reached from control addresses without masquerading. */
@@ -48,7 +55,7 @@ const STRANGER = "0x20000000";
 
 /** All tables of a prepared host, in the order they are made. */
 export function firewallTables(facts: FirewallFacts): readonly NftTable[] {
-  return [bridgeTable(facts), forwardTable(facts), natTable(facts)];
+  return [bridgeTable(facts), forwardTable(facts), natTable(facts), vnodesTable(facts)];
 }
 
 /**
@@ -193,8 +200,12 @@ function forwardTable(facts: FirewallFacts): NftTable {
   };
 }
 
-/** The founding document's NAT: none within the control network or to routable destinations, else masquerade. */
+/**
+ * The founding document's NAT: none within the control network or to routable destinations, else masquerade. And
+ * ports of the host's that lead to vnodes.
+ */
 function natTable(facts: FirewallFacts): NftTable {
+  const forwards = forwardParts();
   const subnet = facts.controlSubnet;
   const plain = [subnet, ...facts.uplink?.subnets ?? [], ...facts.routable].map((to) =>
     `ip saddr ${subnet} ip daddr ${to} accept`
@@ -202,11 +213,13 @@ function natTable(facts: FirewallFacts): NftTable {
   return {
     family: "ip",
     name: "berth_nat",
-    sets: [],
-    chains: [{
+    sets: [forwards.set],
+    chains: [...forwards.chains, {
       name: "postrouting",
       hook: { type: "nat", at: "postrouting", priority: 100 },
       rules: [
+        // The answer to a vnode that takes the way by the host must not take the short one.
+        `ip saddr ${subnet} ip daddr ${subnet} ct status dnat masquerade`,
         ...plain,
         // With a device in the bridge the world lies behind it.
         ...(facts.nat && facts.uplink !== undefined ? [`ip saddr ${subnet} masquerade`] : []),

@@ -30,6 +30,8 @@ export interface NftTable {
   readonly name: string;
   readonly sets: readonly NftSet[];
   readonly chains: readonly NftChain[];
+  /** Chains whose names begin so are another resource's. Absent: all others have no place in the table. */
+  readonly spare?: string;
 }
 
 /** What is compared: kinds of sets and chains, and of each rule only its mark. */
@@ -247,6 +249,12 @@ export function parseTable(text: string): NftState {
   return { sets, chains };
 }
 
+function withoutSpare(found: NftState, spare: string | undefined): NftState {
+  if (spare === undefined) return found;
+  const ours = Object.entries(found.chains).filter(([name]) => !name.startsWith(spare));
+  return { ...found, chains: Object.fromEntries(ours) };
+}
+
 async function observeTable(look: Look, table: NftTable): Promise<NftState | null> {
   let output;
   try {
@@ -259,7 +267,7 @@ async function observeTable(look: Look, table: NftTable): Promise<NftState | nul
     if (error instanceof BerthError && error.code === "missing") return null;
     throw error;
   }
-  if (output.exit === 0) return parseTable(output.stdout);
+  if (output.exit === 0) return withoutSpare(parseTable(output.stdout), table.spare);
   if (output.stderr.includes("No such file or directory")) return null;
   throw new BerthError({
     code: "command-failed",

@@ -3,6 +3,7 @@
 import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { CONTROL_SETS } from "../resource/firewall.ts";
+import { NAT_TABLE, VNODES_TABLE } from "../resource/firewall_vnodes.ts";
 import { listTable } from "../resource/kinds/nft_element.ts";
 import { parseElements } from "../resource/nft_elements.ts";
 import { BRIDGE_TABLE } from "./elements.ts";
@@ -21,7 +22,11 @@ export interface FoundLink {
   readonly ifalias?: string;
   /** Segments that may leave as one packet. */
   readonly gso_max_segs?: number;
-  readonly linkinfo?: { readonly info_kind?: string };
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    /** Of a bridge's port. */
+    readonly info_slave_data?: { readonly learning?: boolean };
+  };
 }
 
 /** The state of the host's kernel, as far as vnodes are concerned. */
@@ -70,11 +75,13 @@ function controlOf(elements: HostView["elements"], set: string): Set<string> {
 
 /** Looks at the host once: all interfaces, all qdiscs, all elements of berth's sets and maps. */
 export async function readHostView(look: Look): Promise<HostView> {
-  const [bootId, links, qdiscs, bridge] = await Promise.all([
+  const [bootId, links, qdiscs, bridge, vnodes, nat] = await Promise.all([
     readBootId(look),
     look.query({ argv: ["ip", "-j", "-d", "link", "show"] }),
     look.query({ argv: ["tc", "-j", "qdisc", "show"] }),
     listTable(look, BRIDGE_TABLE),
+    listTable(look, VNODES_TABLE),
+    listTable(look, NAT_TABLE),
   ]);
   const byDevice = new Map<string, FoundQdisc[]>();
   for (const qdisc of parseJson<FoundQdisc[]>(qdiscs.stdout, "tc qdisc show")) {
@@ -83,8 +90,12 @@ export async function readHostView(look: Look): Promise<HostView> {
     else list.push(qdisc);
   }
   const elements = new Map<string, ReadonlyMap<string, string>>();
-  for (const [set, found] of bridge === null ? [] : parseElements(bridge)) {
-    elements.set(`${BRIDGE_TABLE}/${set}`, found);
+  for (
+    const [table, listing] of [[BRIDGE_TABLE, bridge], [VNODES_TABLE, vnodes], [NAT_TABLE, nat]] as const
+  ) {
+    for (const [set, found] of listing === null ? [] : parseElements(listing)) {
+      elements.set(`${table}/${set}`, found);
+    }
   }
   return {
     bootId,

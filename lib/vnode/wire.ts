@@ -5,6 +5,7 @@
 import type { VnodeSpec } from "../config/types.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
+import { VNODE_SETS, VNODES_TABLE } from "../resource/firewall_vnodes.ts";
 import { applySteps } from "./apply_steps.ts";
 import { type Seen, staleControlLines, type Step, stepsOf } from "./difference.ts";
 import { removalLines, standing } from "./element_steps.ts";
@@ -318,7 +319,7 @@ function requireGround(wiring: Wiring, seen: Seen): void {
       }
     }
   }
-  if (seen.view.control === null) {
+  if (seen.view.control === null || !seen.view.elements.has(`${VNODES_TABLE}/${VNODE_SETS.known}`)) {
     throw new BerthError({
       code: "missing",
       object,

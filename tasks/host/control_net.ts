@@ -96,6 +96,8 @@ export function controlNetResources(
     control,
     // Where rules cannot name the bridge, what is not registered is kept from IPv6 by those that can: inet's.
     ...(bridgeMeta ? [] : [bridgeOption(CONTROL_NETWORK, "nf_call_ip6tables", 1, control)]),
+    // A connection's state is known above bridges only: on every kernel, where one hands its frames up.
+    bridgeOption(CONTROL_NETWORK, "nf_call_iptables", 1, control),
     dockerNetwork(CONTROL_NETWORK, controlNetwork(config, uplink)),
     addressOn(CONTROL_NETWORK, aliasOf(config)),
     // The host answers ARP there only for its address there, and only within the subnet (ip-sysctl: arp_ignore 2).

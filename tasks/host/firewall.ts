@@ -32,6 +32,9 @@ export function firewallFacts(
   return {
     controlBridge: CONTROL_NETWORK,
     controlSubnet: networkOf(controlNet.subnet),
+    controlAddress: controlNet.address,
+    isolation: controlNet.isolation,
+    hasUplink: controlNet.device !== undefined,
     nat: controlNet.nat,
     routable: controlNet.routable,
     dockerSubnet: networkOf(engine.bip),
@@ -108,8 +111,8 @@ export const firewallStep: Step = {
 export default task({
   summary: "Set up NAT, isolation and the control network's allow-list",
   description:
-    "All in nftables tables of berth's own (bridge berth, inet berth, ip berth_nat), replaced in one\n" +
-    "transaction. Other tables are not touched, save for what Docker's own management has left behind.",
+    "All in nftables tables of berth's own (bridge berth, inet berth, ip berth_nat, inet berth_vnodes), each\n" +
+    "replaced in one transaction. Other tables are not touched, save for what Docker's own management has left behind.",
   changes: true,
   options: v.object({}),
   run: (context) => runStep(context, firewallStep),

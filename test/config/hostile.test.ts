@@ -67,6 +67,7 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "host.controlNet.subnet": (text) => ({ host: { controlNet: { subnet: text } } }),
   "host.controlNet.address": (text) => ({ host: { controlNet: { address: text } } }),
   "host.controlNet.device": (text) => ({ host: { controlNet: { device: text } } }),
+  "host.controlNet.isolation": (text) => ({ host: { controlNet: { isolation: text } } }),
   "host.controlNet.driver": (text) => ({ host: { controlNet: { driver: text } } }),
   "host.controlNet.gatewayTimeout": (text) => ({ host: { controlNet: { gatewayTimeout: text } } }),
   "host.controlNet.probe[]": (text) => ({ host: { controlNet: { probe: [text] } } }),
@@ -109,6 +110,16 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "vnodes.experiment": (text) => ({ vnodes: { name: "left", image: "debian", experiment: text } }),
   [`vnodes.hosts.${KEY}`]: (text) => vnode({ hosts: { [text]: "10.0.0.1" } }),
   "vnodes.hosts.*": (text) => vnode({ hosts: { a: text } }),
+  "vnodes.firewall.style": (text) => vnode({ firewall: { style: text } }),
+  "vnodes.firewall.rules[].in": (text) => vnode({ firewall: { rules: [{ in: text }] } }),
+  "vnodes.firewall.rules[].out": (text) => vnode({ firewall: { rules: [{ out: text }] } }),
+  "vnodes.firewall.rules[].protocol": (text) =>
+    vnode({ firewall: { rules: [{ in: "drop", protocol: text }] } }),
+  "vnodes.firewall.rules[].ports": (text) =>
+    vnode({ firewall: { rules: [{ in: "drop", protocol: "tcp", ports: text }] } }),
+  "vnodes.firewall.rules[].from": (text) => vnode({ firewall: { rules: [{ in: "drop", from: text }] } }),
+  "vnodes.firewall.rules[].to": (text) => vnode({ firewall: { rules: [{ out: "drop", to: text }] } }),
+  "vnodes.forward[].protocol": (text) => vnode({ forward: [{ port: 30022, to: 22, protocol: text }] }),
 };
 
 function vnode(keys: Record<string, unknown>) {

@@ -41,6 +41,10 @@ export function nftTable(kernel: FakeKernel, table: string) {
     { set: { name: "control_ports", elem: [...kernel.allow].map((one) => ({ concat: one.split(" ") })) } },
     { set: { name: "control_names", elem: [...kernel.names] } },
   ];
+  // A host that is prepared has this set, be it empty.
+  if (table === "inet berth_vnodes" && !kernel.elements.has(`${table}/known`)) {
+    sets.push([`${table}/known`, new Map()]);
+  }
   return {
     nftables: (table === "bridge berth" ? control as unknown[] : []).concat(sets.map(([where, elements]) => {
       const name = where.slice(table.length + 1);

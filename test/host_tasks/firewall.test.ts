@@ -12,6 +12,9 @@ import type { BerthError } from "../../lib/log/error.ts";
 const TABLES = firewallTables({
   controlBridge: "_dockercnet",
   controlSubnet: "172.16.0.0/12",
+  controlAddress: "172.16.0.1",
+  isolation: "experiments" as const,
+  hasUplink: false,
   nat: true,
   routable: ["10.1.0.0/16"],
   dockerSubnet: "192.168.254.0/24",
@@ -26,6 +29,9 @@ const [bridge, , nat] = TABLES;
 const FACTS = {
   controlBridge: "_dockercnet",
   controlSubnet: "172.16.0.0/12",
+  controlAddress: "172.16.0.1",
+  isolation: "experiments" as const,
+  hasUplink: false,
   nat: true,
   routable: [],
   dockerSubnet: "192.168.254.0/24",
@@ -59,7 +65,7 @@ test("where rules can name the bridge, a port that is not registered reaches no 
 });
 
 test("the NAT table accepts what is routable before it masquerades", () => {
-  const rules = nat!.chains[0]!.rules;
+  const rules = nat!.chains.find(({ name }) => name === "postrouting")!.rules.slice(1);
   const accept = rules.findIndex((rule) => rule.includes("10.1.0.0/16"));
   const masquerade = rules.findIndex((rule) => rule.includes("masquerade"));
   assert.ok(accept >= 0 && accept < masquerade);
@@ -208,7 +214,8 @@ test("with a device in the bridge no rule drops by default what comes in by it, 
       }
     }
     assert.ok(rules(ports, "forward").includes('oifname "ens3" iifname != @control_names counter drop'));
-    const [plain, direct, masquerade] = rules(nat, "postrouting");
+    const [answers, plain, direct, masquerade] = rules(nat, "postrouting");
+    assert.is(answers, "ip saddr 172.16.0.0/12 ip daddr 172.16.0.0/12 ct status dnat masquerade");
     assert.is(plain, "ip saddr 172.16.0.0/12 ip daddr 172.16.0.0/12 accept");
     assert.is(direct, "ip saddr 172.16.0.0/12 ip daddr 198.51.100.0/24 accept");
     assert.is(masquerade, "ip saddr 172.16.0.0/12 masquerade");

@@ -18,6 +18,9 @@ export const NETWORK: DockerNetwork = {
 export const FACTS: FirewallFacts = {
   controlBridge: "_dockercnet",
   controlSubnet: "172.16.0.0/12",
+  controlAddress: "172.16.0.1",
+  isolation: "experiments",
+  hasUplink: false,
   nat: true,
   routable: ["10.1.0.0/16"],
   dockerSubnet: "192.168.254.0/24",

@@ -79,7 +79,8 @@ export async function hostEnd(box: Sandbox, name: string): Promise<string> {
 export async function register(box: Sandbox, name: string, port: string, address: string): Promise<void> {
   const mac = (await box.sh(`docker exec ${name} cat /sys/class/net/eth0/address`)).trim();
   await box.sh(`nft add element bridge berth control_ports '{ "${port}" . ${mac} . ${address} }'
-    nft add element bridge berth control_names '{ "${port}" }'`);
+    nft add element bridge berth control_names '{ "${port}" }'
+    nft add element inet berth_vnodes known '{ ${address} }'`);
 }
 
 /** Whether one ping from a container is answered within a second. */

@@ -56,18 +56,18 @@ async function wired(spec = specOf(RATE, RATE)) {
 
 test("a new life is wired in one pass; the second finds nothing; unwiring leaves nothing", async () => {
   const empty = ground().kernel.text();
-  const { host, kernel, pid, first, again } = await wired();
+  const { host, kernel, pid, first, again, spec } = await wired();
   assert.ok(first.changed);
   const { changes } = kernel;
   assert.equal((await again()).steps, []);
   assert.is(kernel.changes, changes);
-  await unwire(host, "left");
+  await unwire(host, "left", { spec });
   assert.is(kernel.changes, changes, "a life that runs is left alone");
   kernel.die(pid);
-  await unwire(host, "left");
+  await unwire(host, "left", { spec });
   assert.is(kernel.text(), empty);
   const after = kernel.changes;
-  assert.not((await unwire(host, "left")).changed);
+  assert.not((await unwire(host, "left", { spec })).changed);
   assert.is(kernel.changes, after);
 });
 

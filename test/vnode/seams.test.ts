@@ -102,7 +102,7 @@ test("sysctls of vnode and links are written when a life begins, before its addr
   const record = { name: "left", spec: SPEC, hostsPath: "/hosts" } as VnodeRecord;
   const files = gateFiles(record);
   assert.is(files["sysctls"], SYSCTLS.map((one) => `${one.join(" ")}\n`).join(""));
-  assert.is(files["nft"], "");
+  assert.match(files["nft"]!, /^(add element inet berth_vnodes \w+ \{ 172\.16\.0\.2[^\n]* \}\n){3}$/);
   assert.not("ipv6" in files);
 });
 

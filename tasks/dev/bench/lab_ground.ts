@@ -74,6 +74,9 @@ export async function prepareGround(specs: readonly VnodeSpec[]): Promise<readon
     dockerNat: true,
     lanPortPrefixes: [HOST_END_PREFIX],
     lanPrefix: BRIDGE_PREFIX,
+    controlAddress: "172.16.0.1",
+    isolation: "experiments" as const,
+    hasUplink: false,
     bridgeMeta: false,
   };
   for (const table of firewallTables(facts)) must(["nft", "-f", "-"], tableText(table, null));
