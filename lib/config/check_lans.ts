@@ -2,6 +2,13 @@
 // network, an MTU that IPv6 can live with. Equal subnets on two lans are allowed: they are separate wires.
 import { freeSubnets, isOverlapping, type Subnet } from "./address.ts";
 import type { HostFacts } from "./check_host.ts";
+import {
+  checkShared,
+  checkUplink,
+  type HostAddress,
+  hostAddresses,
+  type LanUplink,
+} from "./check_lan_uplinks.ts";
 import { Problem } from "./problem.ts";
 import type { LanDraft } from "./schema_vnodes.ts";
 import type { LanSpec } from "./types.ts";
@@ -22,6 +29,9 @@ export interface Lan {
   /** False when its subnets are in doubt (refused, declared twice): addresses are then not held against them. */
   readonly complete: boolean;
   readonly antiSpoof?: true;
+  readonly uplink: LanUplink;
+  /** The host's own addresses, as written. */
+  readonly host: readonly HostAddress[];
 }
 
 /** RFC 8200, section 5. */
@@ -35,7 +45,7 @@ export function checkLans(
   report: Report,
 ): ReadonlyMap<string, Lan> {
   const lans = new Map<string, Lan>(
-    named.map((name) => [name, { name, subnets: [], mtu: 65_535, complete: false }]),
+    named.map((name) => [name, { name, subnets: [], mtu: 65_535, complete: false, uplink: {}, host: [] }]),
   );
   const first = new Map<string, Where>();
   for (const { name, draft, where } of found) {
@@ -84,15 +94,25 @@ export function checkLans(
       subnets,
       mtu,
       complete: subnets.length === listed.length,
+      uplink: checkUplink({ name, draft, where }, host, report),
+      host: hostAddresses({ name, draft, where }),
       ...(draft.antiSpoof === true && { antiSpoof: true }),
     });
   }
+  checkShared(found, report);
   return lans;
 }
 
-/** The normal form of a checked lan. */
-export function lanSpec({ name, subnets, mtu, antiSpoof }: Lan): LanSpec {
-  return { name, subnets: subnets.map((subnet) => subnet.text), mtu, ...(antiSpoof && { antiSpoof }) };
+/** The normal form of a checked lan, and of the addresses that the host has on it. */
+export function lanSpec({ name, subnets, mtu, antiSpoof, uplink }: Lan, host: readonly string[]): LanSpec {
+  return {
+    name,
+    subnets: subnets.map((subnet) => subnet.text),
+    mtu,
+    ...uplink,
+    ...(host.length > 0 && { host }),
+    ...(antiSpoof && { antiSpoof }),
+  };
 }
 
 function checkSubnet(

@@ -8,6 +8,7 @@ import {
   type Subnet,
   subnetAround,
 } from "./address.ts";
+import { checkMacvlanLink, linkFromLan } from "./check_lan_uplinks.ts";
 import { IPV6_MTU, type Lan } from "./check_lans.ts";
 import { type ReportShape, shapeIn, shapeOf } from "./check_shape.ts";
 import { checkLinkSysctls, sysctlsOf } from "./check_sysctls.ts";
@@ -144,7 +145,10 @@ export function checkLink(
     egress: shapeOf(shapeIn(draft), draft.egress, unshaped("egress")),
     ingress: shapeOf(shapeIn(draft), draft.ingress, unshaped("ingress")),
     ...(draft.cost === undefined ? {} : { cost: draft.cost }),
+    ...(lan.antiSpoof && { antiSpoof: lan.antiSpoof }),
+    ...linkFromLan(lan),
   };
+  checkMacvlanLink(lan, draft, where, report);
   return {
     spec,
     near: good.map(({ address, prefix }) => subnetAround(address, prefix)),
@@ -169,7 +173,14 @@ function undeclared(name: string, known: readonly string[]): Problem {
 }
 
 /** Finds the address's subnet in the lan, fills in its prefix, and claims it. */
-function placeAddress(wanted: Wanted, lan: Lan, link: string, vnode: string, where: Where, claims: Claims) {
+export function placeAddress(
+  wanted: Wanted,
+  lan: Lan,
+  link: string,
+  vnode: string,
+  where: Where,
+  claims: Claims,
+): { readonly address: Address; readonly prefix: number } | undefined {
   const { report } = claims;
   const { address } = wanted;
   const text = wanted.prefix === undefined ? address.text : `${address.text}/${wanted.prefix}`;

@@ -4,7 +4,7 @@ import { addressAt, controlAddress, controlMac, isWithin, ownAddressOf } from ".
 import { checkFirewall } from "./check_firewall.ts";
 import type { HostFacts } from "./check_host.ts";
 import type { Lan } from "./check_lans.ts";
-import { type CheckedLink, checkLink, Claims } from "./check_links.ts";
+import { type CheckedLink, checkLink, type Claims } from "./check_links.ts";
 import { checkRoutes } from "./check_routes.ts";
 import { checkVnodeSysctls, sysctlsOf } from "./check_sysctls.ts";
 import { Problem } from "./problem.ts";
@@ -27,9 +27,9 @@ export function checkVnodes(
   found: readonly FoundVnode[],
   lans: ReadonlyMap<string, Lan>,
   host: HostFacts,
-  report: Report,
+  claims: Claims,
 ): readonly VnodeSpec[] {
-  const claims = new Claims(report);
+  const { report } = claims;
   const first = new Map<string, Where>();
   const single: FoundVnode[] = [];
   for (const vnode of found) {

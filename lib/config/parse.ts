@@ -3,7 +3,9 @@
 import { BerthError } from "../log/error.ts";
 import { shown } from "../log/issues.ts";
 import { checkHost, hostConfig } from "./check_host.ts";
+import { placeHosts } from "./check_lan_hosts.ts";
 import { checkLans, type FoundLan, lanSpec } from "./check_lans.ts";
+import { Claims } from "./check_links.ts";
 import { checkVnodes, type FoundVnode } from "./check_vnodes.ts";
 import { type ConfigFile, readDocument } from "./document.ts";
 import { withForwarding } from "./forwarding.ts";
@@ -52,7 +54,9 @@ export function parseConfig(files: readonly FileText[], options: { engineRoot?: 
   const written = read.flatMap(({ document, kind }) => kind === "vnodes" ? writtenNames(document) : []);
   for (const { document, kind } of read) if (kind === "vnodes") collect(document, lans, vnodes, report);
   const checkedLans = checkLans(lans, written, facts, report);
-  const checkedVnodes = checkVnodes(vnodes, checkedLans, facts, report);
+  const claims = new Claims(report);
+  const hosted = placeHosts(checkedLans, facts, claims);
+  const checkedVnodes = checkVnodes(vnodes, checkedLans, facts, claims);
   const { issues } = report;
   if (issues.length > 0) {
     throw new BerthError({
@@ -67,7 +71,7 @@ export function parseConfig(files: readonly FileText[], options: { engineRoot?: 
   }
   return {
     host: hostConfig(draft as HostDraft, facts, options.engineRoot),
-    lans: [...checkedLans.values()].map(lanSpec),
+    lans: [...checkedLans.values()].map((one) => lanSpec(one, hosted.get(one.name) ?? [])),
     vnodes: withForwarding(withSegments(checkedVnodes)),
   };
 }

@@ -26,8 +26,8 @@ export function commandsOf(steps: readonly Step[], pid: number | null): Command[
   const netns = pid === null ? undefined : `/proc/${pid}/ns/net`;
   const doomed = clear.map((name) => `link set dev ${name} group ${DOOMED_GROUP}`);
   return [
-    batch(["ip", "-batch", "-"], lines("leave"), { netns }),
     // -force goes on after an error: an interface that has gone since the look is what we wanted.
+    batch(["ip", "-force", "-batch", "-"], lines("leave"), { netns, okExit: [0, 1, 2] }),
     batch(
       ["ip", "-force", "-batch", "-"],
       clear.length === 0 ? [] : [...doomed, `link del group ${DOOMED_GROUP}`],

@@ -2,6 +2,7 @@
 // Nothing else inside is ever touched in a settled life: the rest is its user's.
 import type { VnodeSpec } from "../config/types.ts";
 import { linkChanges } from "./link_changes.ts";
+import { macvlanLeaves } from "./macvlan_steps.ts";
 import { networkSteps } from "./network_steps.ts";
 import type { Step } from "./step.ts";
 import { wiringOf } from "./wiring.ts";
@@ -17,7 +18,14 @@ export function insideChanges(before: VnodeSpec, after: VnodeSpec): Step[] {
   const isSysctl = (step: Step) => step.sysctls !== undefined;
   const { gone, given } = linkChanges(old, now, network.some(isSysctl));
   // Sysctls of the vnode first, since the kernel changes those of links with them; routes last: they lean on addresses.
-  return [...network.filter(isSysctl), ...gone, ...given, ...network.filter((step) => !isSysctl(step))];
+  const leaves = macvlanLeaves(old, now);
+  return [
+    ...leaves,
+    ...network.filter(isSysctl),
+    ...gone,
+    ...given,
+    ...network.filter((step) => !isSysctl(step)),
+  ];
 }
 
 /**

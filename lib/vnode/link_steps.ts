@@ -2,12 +2,15 @@
 // been given inside yet, and interfaces of the vnode that are none of its links. Pure. Shaping is shape_steps.ts's.
 import { generationOf } from "./life.ts";
 import { linkAlias, parseLinkAlias } from "./names.ts";
+import { macvlanSteps } from "./macvlan_steps.ts";
 import { shapeSteps } from "./shape_steps.ts";
 import type { Seen, Step } from "./step.ts";
 import type { FoundLink, HostView } from "./view.ts";
 import {
   hostLinkLines,
+  hostNames,
   insideLinkLines,
+  learningLine,
   type LinkWiring,
   segmentsOf,
   speaksIpv6,
@@ -16,6 +19,7 @@ import {
 
 /** The steps that make one link so, its shaping included. */
 export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
+  if (link.kind === "macvlan") return macvlanSteps(wiring, link, seen);
   const { view, life } = seen;
   const generation = generationOf(life);
   const resource = `link ${wiring.vnode}/${link.name}`;
@@ -41,7 +45,7 @@ export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] 
       resource,
       verb: "update",
       why: `on ${end!.master === undefined ? "no bridge" : `"${end!.master}"`}, wanted "${link.bridge}"`,
-      host: [`link set ${link.end} master ${link.bridge}`],
+      host: [`link set ${link.end} master ${link.bridge}`, ...(link.learning ? [] : [learningLine(link)])],
     });
   }
   if (!fresh) {
@@ -49,6 +53,15 @@ export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] 
       ...(end!.mtu === link.mtu ? [] : mtuLines(link, end!)),
       ...(end!.flags.includes("UP") === link.up ? [] : [`link set ${link.end} ${link.up ? "up" : "down"}`]),
     ];
+    const learns = end!.linkinfo?.info_slave_data?.learning;
+    if (learns !== undefined && learns !== link.learning && end!.master === link.bridge) {
+      steps.push({
+        resource,
+        verb: "update",
+        why: link.learning ? "on a hub, wanted a switch" : "on a switch, wanted a hub",
+        host: [learningLine(link)],
+      });
+    }
     if (host.length > 0) {
       steps.push({ resource, verb: "update", why: whyOf(link, end!), host });
     }
@@ -122,7 +135,7 @@ function endDiffers(link: LinkWiring, end: FoundLink | undefined, alias: string,
 
 /** Interfaces that carry this vnode's mark and are none of its links (any more). */
 export function strayLinkSteps(wiring: Wiring, view: HostView): Step[] {
-  const wanted = new Set(wiring.links.flatMap((link) => [link.end, link.ifb]));
+  const wanted = new Set(hostNames(wiring));
   return [...view.links.values()].flatMap((link) => {
     const mark = parseLinkAlias(link.ifalias);
     // A device of the machine's own is given back, never deleted.

@@ -44,9 +44,54 @@ export function bridgeName(lan: string): string {
   return BRIDGE_PREFIX + hash(lan);
 }
 
-/** Alias (mark) of a lan's bridge. */
-export function lanAlias(lan: string): string {
-  return `berth:lan=${lan}`;
+/** Name of the bridge that a local lan's macvlans sit on. Never a port's: one that loses them loses its carrier. */
+export function macvlanBridgeName(lan: string): string {
+  return BRIDGE_PREFIX + hash(`${lan}/macvlan`);
+}
+
+/** Name of the device of a lan's tunnel. */
+export function tunnelName(lan: string): string {
+  return VXLAN_PREFIX + hash(lan);
+}
+
+/** Name of the device of a lan's VLAN. */
+export function vlanName(lan: string): string {
+  return VLAN_PREFIX + hash(lan);
+}
+
+/** Name of the nftables table (family inet) of a lan that has a tunnel, or that the host is on. */
+export function lanTableName(lan: string): string {
+  return LAN_TABLE_PREFIX + hash(lan);
+}
+
+/** What names of such tables begin with. */
+export const LAN_TABLE_PREFIX = "berth_lan_";
+
+/** A device of the machine as it was before it became a port of a lan, so that it can be given back. */
+export interface LentDevice {
+  /** How its IPv6 link-local address is made, in `ip`'s words; "" where it had none for its MTU. */
+  readonly addrgenmode: string;
+  readonly up: boolean;
+}
+
+/** What the mark of a lan's interface says. */
+export interface LanMark {
+  readonly lan: string;
+  /** Present on a device of the machine's own: it is given back, never deleted. */
+  readonly device?: LentDevice;
+}
+
+/** Alias (mark) of a lan's bridge, of its tunnel or VLAN, or of the device that is its port. */
+export function lanAlias(lan: string, device?: LentDevice): string {
+  return `berth:lan=${lan}` + (device === undefined ? "" : `:d=${device.addrgenmode},${device.up ? 1 : 0}`);
+}
+
+/** What an alias says, or null when it is not a lan's mark of ours. */
+export function parseLanAlias(alias: string | undefined): LanMark | null {
+  const match = /^berth:lan=([^:]+)(?::d=([a-z0-9_]*),([01]))?$/.exec(alias ?? "");
+  if (match === null) return null;
+  const [, lan = "", addrgenmode, up] = match;
+  return { lan, ...(addrgenmode !== undefined && { device: { addrgenmode, up: up === "1" } }) };
 }
 
 /** A device of the machine as it was before a vnode was given it, so that it can be given back. */

@@ -7,7 +7,7 @@ import { BerthError } from "../log/error.ts";
 import { bodyDigest, containerBody } from "./container.ts";
 import type { Ground, Outcome } from "./ground.ts";
 import { waitsForStart } from "./inside.ts";
-import { ensureLans, keepLans, lansOfRecords, removeLonelyLans } from "./lans.ts";
+import { ensureLans, keepLans, lansOfRecords, removeLonelyLans, tellLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
 import { effectiveSpec, keptLive } from "./live.ts";
 import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
@@ -54,6 +54,7 @@ export async function up(
   const used = lans.filter((one) => specs.some((spec) => spec.links.some((link) => link.lan === one.name)));
   const made = await ensureLans(ground, used);
   await ensureRules(ground, [...others, ...specs.map((spec) => ({ name: spec.name, spec }))]);
+  if (ground.mode === "apply") await tellLans(ground.host, used, others);
   const { api } = await ground.docker.version();
   const begun = await forEachInTurn(
     ground,
@@ -115,7 +116,7 @@ async function upOne(
   const goesOn = keep && record !== null && container.state.running;
   const next = goesOn ? withPending(record, plain) : plain;
   if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(ground.host, next);
-  if (record === null) await keepLans(ground, lans);
+  if (JSON.stringify(record?.lans) !== JSON.stringify(lans)) await keepLans(ground, lans);
   await prepareGate(ground.host, next);
   if (goesOn) {
     const what = waitsForStart(record.spec, spec).join(", ");

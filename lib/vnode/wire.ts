@@ -253,7 +253,10 @@ async function see(
   const settled = last !== null && last.generation === generationOf(life);
   const enter = () => readInside(look, life.pid);
   const half = settled ? last.half : new Set<string>();
-  const [view, entered] = await Promise.all([viewing, settled && half.size === 0 ? null : enter()]);
+  // A macvlan has no end on the host that would tell of it.
+  const macvlans = wiring.links.filter((link) => link.kind === "macvlan").map((link) => link.name);
+  const isOutside = settled && half.size === 0 && macvlans.length === 0;
+  const [view, entered] = await Promise.all([viewing, isOutside ? null : enter()]);
   const known = settled ? view.links.get(last.port) : undefined;
   const portStands = known?.master === CONTROL_NETWORK;
   const redirecting = redirectedOf(look, wiring.links, view);
@@ -268,11 +271,16 @@ async function see(
     view,
     life,
     settled,
-    inside: settled && half.size === 0 ? null : inside,
+    inside: isOutside ? null : settled ? only(inside, [...half, ...macvlans]) : inside,
     half,
     port,
     redirected,
   };
+}
+
+/** In a settled life the rest of what is inside is its user's. */
+function only(inside: Seen["inside"], names: readonly string[]): Seen["inside"] {
+  return inside === null ? null : new Map([...inside].filter(([name]) => names.includes(name)));
 }
 
 /** Whether an interface of the right name carries our mark, or is ours without it yet: made, and then we were killed. */
@@ -297,11 +305,13 @@ function controlInside(wiring: Wiring, inside: ReadonlyMap<string, InsideLink>):
 function requireGround(wiring: Wiring, seen: Seen): void {
   const object = `vnode ${wiring.vnode}`;
   for (const link of wiring.links) {
-    if (seen.view.links.get(link.bridge)?.linkinfo?.info_kind === "bridge") continue;
+    const [kind, name] = link.kind === "macvlan" ? ["device", link.parent!] : ["bridge", link.bridge];
+    const found = seen.view.links.get(name);
+    if (found !== undefined && (kind === "device" || found.linkinfo?.info_kind === "bridge")) continue;
     throw new BerthError({
       code: "missing",
       object,
-      message: `Cannot attach ${link.name}: bridge "${link.bridge}" of lan "${link.lan}" is missing`,
+      message: `Cannot attach ${link.name}: ${kind} "${name}" of lan "${link.lan}" is missing`,
       next: `berth vnode up ${wiring.vnode}`,
     });
   }

@@ -4,7 +4,7 @@
 import type { LanSpec, LinkSpec, RouteSpec, VnodeSpec } from "../config/types.ts";
 import type { Element } from "../resource/nft_elements.ts";
 import { elementsOf } from "./elements.ts";
-import { bridgeName, hostEndName, ifbName, linkAlias } from "./names.ts";
+import { bridgeName, hostEndName, ifbName, linkAlias, macvlanBridgeName, vlanName } from "./names.ts";
 import { isPlain, qdiscLines, type Qdiscs, qdiscsOf } from "./shape.ts";
 
 /** Places in a batch that only the moment of the start can fill. */
@@ -70,7 +70,7 @@ export const HOSTS_END = "# berth: end";
 function linkWiring(vnode: string, link: LinkSpec): LinkWiring {
   return {
     kind: link.device !== undefined ? "device" : link.driver ?? "veth",
-    ...(link.parent !== undefined && { parent: link.parent }),
+    ...(link.driver === "macvlan" && { parent: parentOf(link) }),
     ...(link.device !== undefined && { device: link.device }),
     end: hostEndName(vnode, link.name),
     ifb: isPlain(link.egress) ? null : ifbName(vnode, link.name),
@@ -87,6 +87,11 @@ function linkWiring(vnode: string, link: LinkSpec): LinkWiring {
     learning: link.learning !== false,
     sysctls: linkSysctls(link),
   };
+}
+
+/** What a macvlan sits on. */
+function parentOf({ lan, parent }: LinkSpec): string {
+  return parent === undefined ? macvlanBridgeName(lan) : parent === "" ? vlanName(lan) : parent;
 }
 
 function linkSysctls({ name, addresses, sysctls = {} }: LinkSpec): Sysctl[] {
@@ -169,6 +174,12 @@ export function speaksIpv6(mtu: number): boolean {
 
 /** `ip -batch` lines on the host for one link. `up` inside the `link add` fails (measured): lines of their own. */
 export function hostLinkLines(wiring: Wiring, link: LinkWiring, pid: string, generation: string): string[] {
+  if (link.kind === "macvlan") {
+    return [
+      `link add link ${link.parent} name ${link.name} netns ${pid} address ${link.mac} mtu ${link.mtu} ` +
+      "type macvlan mode bridge",
+    ];
+  }
   const alias = linkAlias(wiring.vnode, link.name, generation);
   const segments = link.oneSegment ? " gso_max_segs 1" : "";
   return [
@@ -176,8 +187,14 @@ export function hostLinkLines(wiring: Wiring, link: LinkWiring, pid: string, gen
     `peer name ${link.name} netns ${pid} address ${link.mac} mtu ${link.mtu}${segments}`,
     // A bridge port without an address would still get fe80:: and speak on the lan.
     ...(speaksIpv6(link.mtu) ? [`link set ${link.end} addrgenmode none`] : []),
+    ...(link.learning ? [] : [learningLine(link)]),
     `link set ${link.end} alias ${alias}${link.up ? " up" : ""}`,
   ];
+}
+
+/** The `ip` line that makes a port of a switch or of a hub of a host end, and forgets what it had learned. */
+export function learningLine({ end, learning }: LinkWiring): string {
+  return `link set ${end} type bridge_slave learning ${learning ? "on" : "off"} fdb_flush`;
 }
 
 /** `ip -batch` lines on the host for the ifb of one link; [] where what it sends is not shaped. */
@@ -256,5 +273,6 @@ export function hostsBlock(wiring: Wiring): string {
 
 /** All host-side names, so that what is left of an earlier life can be taken away first. */
 export function hostNames(wiring: Wiring): string[] {
-  return wiring.links.flatMap((link) => link.ifb === null ? [link.end] : [link.end, link.ifb]);
+  return wiring.links.filter((link) => link.kind === "veth")
+    .flatMap((link) => link.ifb === null ? [link.end] : [link.end, link.ifb]);
 }

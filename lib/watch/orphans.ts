@@ -6,6 +6,7 @@ import { applySteps } from "../vnode/apply_steps.ts";
 import { staleControlLines, type Step } from "../vnode/difference.ts";
 import { removalLines, strayElements } from "../vnode/element_steps.ts";
 import { isAlive } from "../vnode/life.ts";
+import { collectLonelyLans } from "../vnode/lans.ts";
 import { parseLinkAlias } from "../vnode/names.ts";
 import { readRecords, type VnodeRecord } from "../vnode/record.ts";
 import type { HostView } from "../vnode/view.ts";
@@ -81,6 +82,9 @@ export async function collectOrphans(
   const { prepared, known } = containers;
   const steps = await orphanSteps(host, view, records);
   await applySteps(host, "nobody", steps, null);
+  for (const lan of await collectLonelyLans(host, view.links.values(), records)) {
+    steps.push({ resource: `lan ${lan}`, verb: "delete", why: "no vnode is on it" });
+  }
   const recorded = new Set(records.map((record) => record.containerId));
   for (const id of prepared) {
     if (known !== null && !known.has(id) && !recorded.has(id)) await forgetGate(host, id);

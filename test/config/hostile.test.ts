@@ -80,6 +80,12 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   [`lans.${KEY}`]: (text) => ({ vnodes: { lans: { [text]: {} } } }),
   "lans.name": (text) => ({ vnodes: { lans: [{ name: text }] } }),
   "lans.subnet": (text) => ({ vnodes: { lans: { wire: { subnet: text } } } }),
+  "lans.device": (text) => ({ vnodes: { lans: { wire: { device: text } } } }),
+  "lans.host[]": (text) => ({ vnodes: { lans: { wire: { host: [text] } } } }),
+  "lans.vxlan.local": (text) => ({
+    vnodes: { lans: { wire: { vxlan: { id: 1, peers: ["192.0.2.2"], local: text } } } },
+  }),
+  "lans.vxlan.peers[]": (text) => ({ vnodes: { lans: { wire: { vxlan: { id: 1, peers: [text] } } } } }),
   "lans.subnets[]": (text) => ({ vnodes: { lans: { wire: { subnets: [text] } } } }),
   [`vnodes.${KEY}`]: (text) => ({ vnodes: { vnodes: { [text]: { image: "debian" } } } }),
   "vnodes.name": (text) => ({ vnodes: { name: text, image: "debian" } }),

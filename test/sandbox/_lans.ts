@@ -1,0 +1,42 @@
+// What the stories about lans share: the other host at the end of a tunnel or a wire (the router's namespace), pings
+// both ways, and who hears what.
+import type { Background, Sandbox } from "./harness.ts";
+
+export const SLEEP = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
+export const FILE = "/etc/berth/vnodes.d/experiment.yaml";
+
+/** Runs a script in the router's network; each line stops it where it fails. */
+export async function far(box: Sandbox, script: string): Promise<string> {
+  const said = await box.router(["sh", "-ec", script]);
+  if (said.exit !== 0) throw new Error(`"${script}" ended with ${said.exit}\n${said.stdout}${said.stderr}`);
+  return said.stdout;
+}
+
+/** Whether one of three pings from within a vnode is answered. `more` are further words of busybox's ping. */
+export async function pings(box: Sandbox, vnode: string, to: string, ...more: string[]): Promise<boolean> {
+  const said = await box.run(["docker", "exec", vnode, "ping", "-c", "3", "-W", "1", ...more, to]);
+  return said.exit === 0;
+}
+
+/** The same from the router's network. */
+export async function farPings(box: Sandbox, to: string, ...more: string[]): Promise<boolean> {
+  return (await box.router(["ping", "-c", "3", "-i", "0.2", "-W", "1", ...more, to])).exit === 0;
+}
+
+/** A vnode on a lan. */
+export const vnodeOn = (lan: string, address: string | readonly string[], more: object = {}) => ({
+  image: "box",
+  command: SLEEP,
+  links: [{ lan, [typeof address === "string" ? "address" : "addresses"]: address, ...more }],
+});
+
+const LISTEN = `socket(S, 17, 3, 0x0300) or die $!; $| = 1; print "ready\\n";
+while (1) { my $from = recv(S, my $f, 2000, 0); print unpack("H*", $f), "\\n" }`;
+
+/** Hears all that arrives at any interface of a vnode but its control interface's own broadcasts, as digits. */
+export async function listen(box: Sandbox, vnode: string): Promise<Background> {
+  const pid = (await box.sh(`docker inspect -f '{{.State.Pid}}' ${vnode}`)).trim();
+  const heard = box.spawn(["nsenter", "-t", pid, "-n", "perl", "-e", LISTEN]);
+  await box.until("the listener to listen", () => heard.stdout.startsWith("ready"));
+  return heard;
+}

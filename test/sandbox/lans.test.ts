@@ -1,0 +1,307 @@
+// deadline: 600s
+// Lans that reach beyond the host, or that the host is on, with real packets: tunnels to another host, a device lent
+// and given back, the host's own addresses, hubs; and what a command left that was ended in the middle.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { bridgeName, hostEndName, lanTableName, tunnelName } from "../../lib/vnode/names.ts";
+import { far, farPings, FILE, listen, pings, vnodeOn } from "./_lans.ts";
+import type { Sandbox } from "./harness.ts";
+import { berth, openVhost } from "./vhost.ts";
+
+const put = (box: Sandbox, spec: unknown) => box.write(FILE, JSON.stringify(spec));
+
+/** Everything of a lan that the kernel has. */
+const standing = (box: Sandbox, lan: string) =>
+  box.sh(`{ ip -o link show | grep -oE '${bridgeName(lan)}|${tunnelName(lan)}' | sort -u
+    nft list tables | grep ${lanTableName(lan)}; } || true`).then((text) => text.trim());
+
+const VXLAN = { id: 4242, peers: ["198.51.100.1"], local: "198.51.100.2" };
+const tunnelled = (more: object = {}) => ({
+  lans: { wide: { subnet: "10.1.0.0/24", mtu: 1450, vxlan: { ...VXLAN, ...more } } },
+  vnodes: { near: vnodeOn("wide", "10.1.0.1"), evil: { image: "box", command: ["sleep", "100000"] } },
+});
+
+/** The far end: an interface on the same network, which speaks to us from an address. */
+const farTunnel = (local: string) => `
+  ip link del vx0 2>/dev/null || true
+  ip addr replace ${local}/32 dev lo
+  ip link add vx0 mtu 1450 address 02:00:00:00:99:09 type vxlan id 4242 dstport 4789 local ${local}
+  bridge fdb append 00:00:00:00:00:00 dev vx0 dst 198.51.100.2
+  ip addr add 10.1.0.9/24 dev vx0
+  ip link set vx0 up`;
+
+async function tunnels(box: Sandbox): Promise<void> {
+  await put(box, tunnelled());
+  await far(box, farTunnel("198.51.100.1"));
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "near", "10.1.0.9"), "out");
+  assert.ok(await farPings(box, "10.1.0.1", "-M", "do", "-s", "1422"), "in, with packets of 1450 bytes");
+  // Neither the far host nor a vnode gets in by another address: only peers are heard.
+  const dropped = async () =>
+    Number(
+      /@th,96,24 .*packets (\d+) bytes \d+ drop/.exec(
+        await box.sh(`nft list table inet ${lanTableName("wide")}`),
+      )?.[1],
+    );
+  const before = await dropped();
+  await far(box, farTunnel("198.51.100.7"));
+  await box.sh("ip route replace 198.51.100.7 via 198.51.100.1");
+  assert.not(await farPings(box, "10.1.0.1"), "a host that is no peer");
+  const strange = await dropped();
+  assert.ok(strange > before, `${strange} dropped, before ${before}`);
+  await box.sh(
+    `docker exec evil sh -c "printf '\\\\010\\\\000\\\\000\\\\000\\\\000\\\\020\\\\222\\\\000evil' |
+    timeout 2 nc -u -w 1 172.16.0.1 4789 || true"`,
+  );
+  assert.ok(await dropped() > strange, "a vnode's datagram to the tunnel");
+  // Another peer, live; then the watch's view of it: a list that somebody has changed is put right.
+  await put(box, tunnelled({ peers: ["198.51.100.7"] }));
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "near", "10.1.0.9"), "the other peer");
+  const learned = await box.sh(`bridge fdb show dev ${tunnelName("wide")}`);
+  assert.not.match(learned, "dst 198.51.100.1 ");
+  await box.sh(`bridge fdb del 00:00:00:00:00:00 dev ${tunnelName("wide")} dst 198.51.100.7`);
+  await berth(box, "vnode", "up");
+  assert.match(await box.sh(`bridge fdb show dev ${tunnelName("wide")}`), "dst 198.51.100.7");
+  // The host itself has no part in it.
+  assert.is((await box.sh(`ip -o addr show dev ${tunnelName("wide")}`)).trim(), "");
+  assert.not(await farPings(box, "198.51.100.2", "-I", "vx0"), "the host by the tunnel");
+  await berth(box, "vnode", "down", "near", "evil");
+  assert.is(await standing(box, "wide"), "");
+}
+
+async function refusals(box: Sandbox): Promise<void> {
+  const lan = (vxlan: object, mtu: number) => ({
+    lans: { wide: { subnet: "10.1.0.0/24", mtu, vxlan: { ...VXLAN, ...vxlan } } },
+    vnodes: { near: vnodeOn("wide", "10.1.0.1") },
+  });
+  await put(box, lan({ peers: ["198.51.100.1", "198.51.100.2"], local: undefined }, 1500));
+  const said = await box.run(["berth", "vnode", "up"]);
+  assert.is(said.exit, 5, said.stderr);
+  assert.match(said.stderr, "Set mtu: 1450");
+  assert.match(said.stderr, 'Peer 198.51.100.2 of lan "wide" is this host itself');
+  assert.is(await standing(box, "wide"), "");
+}
+
+test("a tunnel carries a lan to its peers and nobody else, and goes with its last vnode", async () => {
+  const box = await openVhost("20.10", null);
+  try {
+    await tunnels(box);
+    await refusals(box);
+  } finally {
+    await box.close();
+  }
+});
+
+const onDevice = (more: object = {}) => ({
+  lans: { world: { subnet: "10.5.0.0/24", device: "ens9", ...more } },
+  vnodes: { inner: vnodeOn("world", "10.5.0.1") },
+});
+
+/** A second device of the machine, whose other end is in the router's network. */
+const DEVICE = `
+  ip link add ens9 type veth peer name far9 netns "$(cat /run/sandbox/router.pid)"
+  ip link set ens9 up`;
+const deviceIs = (box: Sandbox) =>
+  box.sh(
+    "ip -d -o link show ens9 | tr -s ' ' | grep -oE '<[A-Z,_-]+>|addrgenmode [a-z0-9]+|alias .*|master [^ ]+'",
+  );
+
+async function device(box: Sandbox): Promise<void> {
+  await box.sh(DEVICE);
+  await far(box, "ip addr add 10.5.0.9/24 dev far9; ip link set far9 up");
+  await box.until(
+    "the device's own address",
+    () => box.sh("ip -6 -o addr show dev ens9 -tentative | grep fe80").catch(() => null),
+  );
+  const before = await deviceIs(box);
+  // In use, it is refused, whatever uses it; and nothing is touched.
+  const uses = {
+    "ip addr add 192.0.2.5/24 dev ens9": "ip addr del 192.0.2.5/24 dev ens9",
+    "ip route add 192.0.2.0/24 dev ens9": "ip route del 192.0.2.0/24 dev ens9",
+    "ip link set ens9 alias mine": "ip link set ens9 alias ''",
+    "ip link add foreign type bridge; ip link set ens9 master foreign": "ip link del foreign",
+    "ip link set ens9 mtu 1400": "ip link set ens9 mtu 1500",
+  };
+  await put(box, onDevice());
+  for (const [use, end] of Object.entries(uses)) {
+    await box.sh(use);
+    const said = await box.run(["berth", "vnode", "up"]);
+    assert.is(said.exit, 5, `${use}: ${said.stdout}${said.stderr}`);
+    assert.match(said.stderr, 'evice "ens9"', use);
+    await box.sh(end);
+    assert.is(await deviceIs(box), before, use);
+  }
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "inner", "10.5.0.9"), "out");
+  assert.ok(await farPings(box, "10.5.0.1"), "in");
+  // The host is silent on it, by IPv6 too: its own frames, and answers to what is asked of it.
+  assert.is((await box.sh("ip -o addr show dev ens9")).trim(), "");
+  await box.sh("ip addr add 10.5.0.77/32 dev lo");
+  assert.not(await farPings(box, "10.5.0.77"), "the host's address");
+  await box.sh("ip addr del 10.5.0.77/32 dev lo");
+  await box.sh("ip link set ens9 nomaster");
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "inner", "10.5.0.9"), "taken out by hand, put back");
+  await berth(box, "vnode", "down", "inner");
+  assert.is(await deviceIs(box), before);
+  assert.not.match(await box.sh("nft list set bridge berth lan_uplinks"), "ens9");
+  // Down before, down again; and a lan that is no longer on it gives it back, too.
+  await box.sh("ip link set ens9 down");
+  const down = await deviceIs(box);
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "inner", "10.5.0.9"), "again");
+  await put(box, onDevice({ device: undefined }));
+  await berth(box, "vnode", "up");
+  assert.is(await deviceIs(box), down);
+  await berth(box, "vnode", "down", "inner");
+}
+
+const hosted = (more: object = {}) => ({
+  lans: {
+    seen: { subnets: ["10.6.0.0/24", "fd00:6::/64"], host: ["10.6.0.254", "fd00:6::fe"], ...more },
+    other: { subnet: "10.7.0.0/24", host: ["10.7.0.254"] },
+    unseen: { subnet: "10.6.0.0/24" },
+  },
+  vnodes: {
+    guest: {
+      ...vnodeOn("seen", ["10.6.0.1", "fd00:6::1"]),
+      routes: [{ to: "10.7.0.0/24", via: "10.6.0.254" }],
+    },
+    next: { ...vnodeOn("other", "10.7.0.1"), routes: [{ to: "10.6.0.0/24", via: "10.7.0.254" }] },
+    apart: vnodeOn("unseen", "10.6.0.1"),
+  },
+});
+
+async function host(box: Sandbox): Promise<void> {
+  await put(box, hosted());
+  await berth(box, "vnode", "up");
+  const from = (to: string) =>
+    box.run(["ping", "-c", "2", "-i", "0.2", "-W", "1", to]).then(({ exit }) => exit === 0);
+  assert.ok(await pings(box, "guest", "10.6.0.254"), "IPv4");
+  assert.ok(await pings(box, "guest", "fd00:6::fe", "-6"), "IPv6");
+  assert.ok(await from("10.6.0.1") && await from("fd00:6::1") && await from("10.7.0.1"), "from the host");
+  assert.not(await pings(box, "apart", "10.6.0.254"), "the lan of the same subnet that the host is not on");
+  // By no other address of its own, and no further: neither to another lan nor out into the world.
+  await box.sh("docker exec guest ip route add 198.51.100.0/24 via 10.6.0.254");
+  for (const to of ["10.7.0.254", "10.7.0.1", "198.51.100.2", "198.51.100.1"]) {
+    assert.not(await pings(box, "guest", to), `${to} by the host`);
+  }
+  await far(box, "ip route replace 10.6.0.0/24 via 198.51.100.2");
+  assert.not(await farPings(box, "10.6.0.1"), "from the world by the host");
+  const mac = () => box.sh(`cat /sys/class/net/${bridgeName("seen")}/address`);
+  const before = await mac();
+  // No longer on it: addresses, rules and the wall's holes go, of running lives, too.
+  await put(box, hosted({ host: undefined }));
+  await berth(box, "vnode", "up");
+  assert.not(await pings(box, "guest", "10.6.0.254"), "no longer");
+  assert.is((await box.sh(`ip -o addr show dev ${bridgeName("seen")}`)).trim(), "");
+  assert.is(await standing(box, "seen"), bridgeName("seen"));
+  assert.not.match(await box.sh("nft list set bridge berth lan_host_ports"), hostEndName("guest", "eth1"));
+  await put(box, hosted());
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "guest", "fd00:6::fe", "-6"), "on it again");
+  assert.is(await mac(), before);
+  await berth(box, "vnode", "down", "guest", "next", "apart");
+}
+
+const shared = (more: object) => ({
+  lans: { both: { subnet: "10.8.0.0/24", ...more } },
+  vnodes: {
+    one: vnodeOn("both", "10.8.0.1"),
+    two: vnodeOn("both", "10.8.0.2"),
+    three: vnodeOn("both", "10.8.0.3"),
+  },
+});
+
+/** How many echo requests from one to two the third one hears. */
+async function overheard(box: Sandbox): Promise<number> {
+  const heard = await listen(box, "three");
+  try {
+    // Each knows the other by now: what is sent to all alike is over.
+    assert.ok(await pings(box, "one", "10.8.0.2"));
+    const from = heard.stdout.length;
+    assert.ok(await pings(box, "one", "10.8.0.2", "-s", "200"));
+    return heard.stdout.slice(from).split("\n").filter((frame) => /0a0800010a0800020800/.test(frame)).length;
+  } finally {
+    heard.kill("SIGKILL");
+  }
+}
+
+async function hub(box: Sandbox): Promise<void> {
+  await put(box, shared({}));
+  await berth(box, "vnode", "up");
+  assert.is(await overheard(box), 0, "a switch");
+  await put(box, shared({ learning: false }));
+  await berth(box, "vnode", "up");
+  await box.until("three to hear what is not for it", async (seen) => {
+    const count = await overheard(box);
+    seen(count);
+    return count >= 3;
+  });
+  await box.sh(`ip link set ${hostEndName("two", "eth1")} type bridge_slave learning on`);
+  await berth(box, "vnode", "up");
+  assert.ok(await overheard(box) >= 3, "by hand a switch, put back");
+  await put(box, shared({}));
+  await berth(box, "vnode", "up");
+  assert.is(await overheard(box), 0, "a switch again");
+}
+
+async function macvlan(box: Sandbox): Promise<void> {
+  // Live, from ends on the host to none; then from a bridge of its own to a device of the machine.
+  await put(box, shared({ driver: "macvlan" }));
+  const pids = () => box.sh("docker inspect -f '{{.State.Pid}}' one two three");
+  const before = await pids();
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "one", "10.8.0.2") && await pings(box, "two", "10.8.0.3"), "local");
+  assert.is((await box.sh("ip -o link show | grep -c bve- || true")).trim(), "0");
+  await box.sh("ip addr add 10.8.0.250/32 dev lo");
+  assert.not(await pings(box, "one", "10.8.0.250"), "the host");
+  await box.sh(DEVICE);
+  await far(box, "ip addr add 10.8.0.9/24 dev far9; ip link set far9 up");
+  await put(box, shared({ driver: "macvlan", device: "ens9" }));
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "one", "10.8.0.9"), "the device's network");
+  assert.ok(await pings(box, "one", "10.8.0.2"), "one another");
+  assert.not(await pings(box, "one", "10.8.0.250"), "the host");
+  assert.is(await pids(), before);
+  // A new life has it before its first instruction, by the gate.
+  await box.sh("docker restart -t 0 one");
+  assert.ok(await pings(box, "one", "10.8.0.9"), "after a restart");
+  await put(box, shared({}));
+  await berth(box, "vnode", "up");
+  assert.ok(await pings(box, "one", "10.8.0.2"), "ends on the host again");
+  assert.is(await standing(box, "both"), bridgeName("both"));
+  assert.is((await box.sh("ip -o link show | grep -c ': bbr-'")).trim(), "1");
+  await berth(box, "vnode", "down", "one", "two", "three");
+}
+
+test("a lan is a switch or a hub, and of ends on the host or of macvlans, changed live", async () => {
+  const box = await openVhost("20.10", null);
+  try {
+    await hub(box);
+    await macvlan(box);
+  } finally {
+    await box.close();
+  }
+});
+
+test("a device of the machine is lent to a lan: refused where it is in use, given back as it was", async () => {
+  const box = await openVhost("20.10", null);
+  try {
+    await device(box);
+  } finally {
+    await box.close();
+  }
+});
+
+test("the host is reached on the lans that it is asked onto, there alone, and hands nothing on", async () => {
+  const box = await openVhost("20.10", null);
+  try {
+    await host(box);
+  } finally {
+    await box.close();
+  }
+});
+
+test.run();
