@@ -67,7 +67,7 @@ their specs ask for. Nothing is needed of their images, and nothing is changed: 
   reach      neighbours answer                                                        level 1
   latency    the delays of both ways, beyond an unshaped link of this machine         level 1
   route      vnodes that are further away answer, by the way that the routes make     level 2
-  loss       by a two-sided test; also duplicate, reorder                             level 3
+  loss       by a two-sided test, corrupt frames included; also duplicate, reorder    level 3
   rate       by the queue's own counter, within 1 %                                   level 4
   isolation  twins with the same subnet, the host over a lan, other experiments,
              closed firewalls: nothing is heard, and the rules stand                  level 5

@@ -38,7 +38,7 @@ export function lossOf(shape: Shape): Share {
 }
 
 /** What one direction corrupts. */
-export function corruptOf(shape: Shape): Share {
+function corruptOf(shape: Shape): Share {
   return shareOf(shape.corruptPercent, shape.corruptCorrelation);
 }
 
@@ -50,7 +50,6 @@ export interface Expected {
   /** Jitter that is not the same above and below the delay (pareto): its size in µs, else 0. */
   readonly skewUs: number;
   readonly loss: Share;
-  readonly corrupt: Share;
   readonly duplicate: Share;
   /** Frames that overtake by not being delayed, and how far; null where none should or nobody can tell. */
   readonly reorder: Share & { readonly delayUs: number } | null;
@@ -84,7 +83,6 @@ export function expectedOf(way: readonly Asked[]): Expected {
     jitterVariance: sum(shapes.map(jitterVariance)),
     skewUs: sum(shapes.map((shape) => /pareto/.test(shape.distribution ?? "") ? shape.jitterUs ?? 0 : 0)),
     loss,
-    corrupt: both(shapes.map(corruptOf)),
     // A frame that came twice was doubled, and neither copy was lost.
     duplicate: {
       ...both(duplicating),

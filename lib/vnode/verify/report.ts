@@ -36,7 +36,7 @@ export function valueWords(check: Finding["check"], value: number | string | nul
     return Math.abs(value) < 1000 ? formatDelay(value) : `${(value / 1000).toFixed(2)}ms`;
   }
   if (check === "rate") return rateWords(value);
-  if (["loss", "duplicate", "reorder", "corrupt"].includes(check)) {
+  if (["loss", "duplicate", "reorder"].includes(check)) {
     return formatPercent(Number(value.toPrecision(4)));
   }
   return "";

@@ -216,7 +216,6 @@ export interface Finding {
     | "rate"
     | "reorder"
     | "duplicate"
-    | "corrupt"
     | "isolation";
   /** "left/eth1", or "left". */
   readonly from: string;

@@ -28,7 +28,6 @@ export const CHECKS = [
   "loss",
   "duplicate",
   "reorder",
-  "corrupt",
   "rate",
   "isolation",
 ] as const satisfies readonly Finding["check"][];
@@ -70,7 +69,7 @@ export interface Verdicts {
 /** Which check a test is run for. */
 const CHECKS_OF: Readonly<Record<Test["kind"], readonly Finding["check"][]>> = {
   echo: ["reach", "latency", "route"],
-  flow: ["loss", "duplicate", "reorder", "corrupt"],
+  flow: ["loss", "duplicate", "reorder"],
   rate: ["rate"],
   silence: ["isolation"],
 };
