@@ -22,6 +22,8 @@ export interface HostFacts {
   readonly bip?: Subnet;
   /** True where vnodes sit on the control network's device themselves. */
   readonly isMacvlan?: boolean;
+  /** The control network's device, where it is named. */
+  readonly device?: string;
 }
 
 /** Checks the control network and docker0 against each other. */
@@ -76,8 +78,14 @@ export function checkHost(draft: Loose<HostDraft>, where: Where, report: Report)
     );
     report.add(at("controlNet", "subnet"), problem, subnet.text);
   }
-  const isMacvlan = draft.controlNet?.driver === "macvlan";
-  return { control: { subnet, address }, ...(bipSubnet ? { bip: bipSubnet } : {}), isMacvlan };
+  const device = draft.controlNet?.device;
+  const isNamed = device !== undefined && device !== "none" && device !== "auto";
+  return {
+    control: { subnet, address },
+    ...(bipSubnet ? { bip: bipSubnet } : {}),
+    ...(isNamed ? { device } : {}),
+    ...(draft.controlNet?.driver === "macvlan" ? { isMacvlan: true } : {}),
+  };
 }
 
 /** A macvlan hangs on a device; and it has no port that an allow-list could be about, which must be wanted. */
