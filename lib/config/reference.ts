@@ -36,6 +36,18 @@ Bare numbers are refused. Variables and arguments are text: write \`"8080"\` in 
 - **Prefix length** of an address: that of the lan's subnet it lies in. On a lan without subnets it must be written.
 - **Shaping**: \`rate\`, \`delay\` and \`loss\` of a link hold in both directions, each; \`egress\` (from the vnode into the lan)
   and \`ingress\` (from the lan into the vnode) go over them, key by key.
+- **Experiment**: the name of the file without its ending. Vnodes of one experiment know one another in /etc/hosts: at
+  each address of a link by NODE-LAN and NODE-INDEX (the link's position from 0), and by NODE at the address that is
+  nearest: on a common lan, else where the shortest path arrives, else the first. \`hosts\` goes over these.
+- **Routes** with \`routing: static\`: to every subnet of the experiment that a path leads to, through the vnodes that hand
+  on. The path's cost is the sum of the \`cost\` of each link that a packet leaves by; of equal ones the one with fewer
+  hops, then with the next hop that comes first by name. Neighbouring subnets over one next hop are one route. A written
+  route goes over a computed one; a default is never computed. Lans without a subnet count with the prefix lengths that
+  their addresses have.
+- **Forwarding**: on with computed routes and two links or more, and where another vnode's written route leads by an
+  address of this one on a common lan or on the control network; else off. A link-local next hop does not tell whose it
+  is: set \`forwarding\` there.
+- **Default route**: the control network's gateway, unless an IPv4 default is written.
 
 ## Rules between keys
 
