@@ -268,6 +268,33 @@ test("findUplinks() takes the default route's device for auto, and nothing for n
   });
 });
 
+/** A look at a machine whose default route goes over the bridge, and whose device has left it. */
+function fallenOut(alias: string | undefined): Look {
+  const links = [{ ifname: "_dockercnet", mtu: 1500 }, { ifname: "ens3", mtu: 1500, ifalias: alias }];
+  return {
+    query: ({ argv }: Command) =>
+      Promise.resolve({
+        exit: 0,
+        stdout: argv.includes("addr") ? JSON.stringify(links) : '[{"dst":"default","dev":"_dockercnet"}]',
+        stderr: "",
+        ms: 0,
+      }),
+  } as unknown as Look;
+}
+
+test("findUplinks() knows a device that fell out of the bridge by its mark", async () => {
+  const place = { bridge: "_dockercnet", address: "172.16.0.1", device: "auto" };
+  const { wanted, moved } = await findUplinks(fallenOut(DEVICE_MARK), place);
+  assert.is(wanted?.name, "ens3");
+  assert.is(moved, null);
+  try {
+    await findUplinks(fallenOut(undefined), place);
+    assert.unreachable();
+  } catch (error) {
+    assert.match(String(error), 'the default route goes over "_dockercnet", which has no device');
+  }
+});
+
 test("rulesOnDevice() finds others' rules that name the device and have no twin for the bridge", () => {
   const listing = `table inet filter {
 \tchain input {

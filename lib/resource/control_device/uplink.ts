@@ -53,7 +53,11 @@ export async function findUplinks(look: Look, place: ControlPlace): Promise<Upli
   if (place.device === undefined) return { wanted: null, moved };
   // One that its manager has put there bears no mark. Docker's own ports are named so.
   const port = moved ?? ports.find((one) => !one.ifname.startsWith("veth"))?.ifname ?? null;
-  const name = place.device === "auto" ? port ?? await defaultDevice(look, place.bridge) : place.device;
+  // A marked device that is no port has fallen out of the bridge, which still bears its addresses and routes.
+  const fallen = links.find((one) => one.ifalias === DEVICE_MARK)?.ifname;
+  const name = place.device === "auto"
+    ? port ?? fallen ?? await defaultDevice(look, place.bridge)
+    : place.device;
   const link = links.find((one) => one.ifname === name);
   const holders = links.filter((one) => one.ifname === name || one.ifname === place.bridge);
   const addresses = holders.flatMap((one) => one.addr_info ?? []).filter((one): one is DeviceAddress =>
@@ -64,18 +68,22 @@ export async function findUplinks(look: Look, place: ControlPlace): Promise<Upli
 }
 
 async function defaultDevice(look: Look, bridge: string): Promise<string> {
+  let isOverBridge = false;
   for (const family of ["-4", "-6"]) {
     const output = await askIp(look, ["-j", family, "route", "show", "default"]);
     const routes = output.stdout.trim() === ""
       ? []
       : JSON.parse(output.stdout) as readonly { readonly dev?: string }[];
+    isOverBridge ||= routes.some(({ dev }) => dev === bridge);
     const device = routes.find(({ dev }) => dev !== undefined && dev !== bridge)?.dev;
     if (device !== undefined) return device;
   }
   throw new BerthError({
     code: "config",
     object: "control network",
-    message: "No device for the control network: controlNet.device is auto, and there is no default route",
+    message: isOverBridge
+      ? `No device for the control network: controlNet.device is auto, and the default route goes over "${bridge}", which has no device of the machine as a port`
+      : "No device for the control network: controlNet.device is auto, and there is no default route",
     next: "Name the device in controlNet.device",
   });
 }
