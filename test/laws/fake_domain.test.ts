@@ -10,6 +10,8 @@ import { directory, textFile } from "../../lib/resource/kinds/file.ts";
 import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
 import { nftTable } from "../../lib/resource/nft_table.ts";
 import { firewallTables } from "../../lib/resource/firewall.ts";
+import { vnodesTable } from "../../lib/resource/firewall_vnodes.ts";
+import { vnodeChains } from "../../lib/resource/vnode_chains.ts";
 import { noRestartPolicies } from "../../lib/resource/restart_policy.ts";
 import {
   DOCKERD_PASSING,
@@ -193,6 +195,15 @@ laws("the firewall", (): Subject => ({
 }), open([], true));
 
 laws("elements of sets and maps", elementsSubject, open([], true));
+
+laws("chains of vnodes", (): Subject => ({
+  resources: [
+    nftTable(vnodesTable(FACTS)),
+    vnodeChains([{ name: "v_left_in", rules: ["tcp dport 80 drop"] }, { name: "v_right_in", rules: [] }]),
+  ],
+  drift: { of: "nft chains of vnodes", by: nft("flush chain inet berth_vnodes v_left_in\n") },
+  gone: nft("delete table inet berth_vnodes\n"),
+}), open([], true));
 
 laws("the gate's script", (): Subject => ({
   resources: [

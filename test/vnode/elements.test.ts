@@ -2,10 +2,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { LinkSpec, VnodeSpec } from "../../lib/config/types.ts";
-import { elementsOf, ipv6Text } from "../../lib/vnode/elements.ts";
+import { elementsOf, experimentNumber, ipv6Text } from "../../lib/vnode/elements.ts";
 import { strayElements } from "../../lib/vnode/element_steps.ts";
 import { lifeOf } from "../../lib/vnode/life.ts";
 import { bridgeName, hostEndName, lanAlias } from "../../lib/vnode/names.ts";
+import { ownChainName, ownChains } from "../../lib/vnode/vnode_rules.ts";
 import { readHostView } from "../../lib/vnode/view.ts";
 import { unwire, wire } from "../../lib/vnode/wire.ts";
 import { wiringOf } from "../../lib/vnode/wiring.ts";
@@ -116,6 +117,83 @@ test("strayElements() finds elements of none of the vnodes, and leaves the host'
   kernel.elements.set("bridge berth/lan_uplinks", new Map([["ens4", ""]]));
   const view = await readHostView(host);
   assert.equal(strayElements(view, [wiringOf(spec)]).map(({ key }) => key), ["bve-0123456789a"]);
+});
+
+const of = (spec: VnodeSpec, where: string) =>
+  elementsOf(spec).filter(({ table, set }) => `${table}/${set}` === where).map((
+    { key, data },
+  ) => [key, data]);
+const JUDGED = ["inet berth_vnodes/style_out", "inet berth_vnodes/style_in"] as const;
+
+test("a control address is known, of its experiment, and judged as its firewall says", () => {
+  const plain = specOf({}, { experiment: "pair" });
+  const number = String(experimentNumber("pair"));
+  assert.equal(of(plain, "inet berth_vnodes/known"), [["172.16.0.2", undefined]]);
+  assert.equal(of(plain, "inet berth_vnodes/experiment_of"), [["172.16.0.2", number]]);
+  assert.equal(of(plain, "inet berth_vnodes/members"), [[`172.16.0.2 . ${number}`, undefined]]);
+  assert.is.not(experimentNumber("pair"), experimentNumber("other"));
+  const styled = (firewall: VnodeSpec["firewall"]) =>
+    JUDGED.map((where) => of(specOf({}, { firewall }), where)[0]?.[1]);
+  assert.equal(styled(undefined), [undefined, undefined]);
+  assert.equal(styled({ style: "open", rules: [] }), [undefined, undefined]);
+  assert.equal(styled({ style: "basic", rules: [] }), [undefined, "jump basic_in"]);
+  assert.equal(styled({ style: "closed", rules: [] }), ["jump closed_out", "jump closed_in"]);
+  const own = `jump ${ownChainName("left", "in")}`;
+  assert.equal(styled({ style: "basic", log: true, rules: [] }), [undefined, own]);
+  assert.equal(styled({ style: "open", rules: [{ way: "in", verdict: "drop" }] }), [undefined, own]);
+  const forwards = [{ protocol: "udp", port: 30053, to: 53 }] as const;
+  assert.equal(of(specOf({}, { forwards }), "ip berth_nat/forwards"), [["udp . 30053", "172.16.0.2 . 53"]]);
+});
+
+test("a vnode's own chain says its rules, then its style, and accepts by returning", () => {
+  const rules = [
+    {
+      way: "in",
+      verdict: "accept",
+      protocol: "tcp",
+      ports: [[80, 80], [8000, 8010]],
+      peers: ["192.0.2.0/24"],
+    },
+    { way: "out", verdict: "reject", protocol: "udp", peers: ["10.0.0.0/8"], log: true },
+    { way: "in", verdict: "drop", protocol: "icmp" },
+  ] as const;
+  const chains = ownChains(
+    specOf({}, { gateway: "172.16.0.1", firewall: { style: "basic", log: true, rules } }),
+  );
+  const note = (way: string) => `limit rate 10/minute log prefix "berth ${way} left: " level notice`;
+  assert.equal(chains, [{
+    name: ownChainName("left", "in"),
+    rules: [
+      "ct state established,related return",
+      "tcp dport { 80, 8000-8010 } ip saddr { 192.0.2.0/24 } counter return",
+      "meta l4proto icmp counter drop",
+      "ct state established,related return",
+      "tcp dport 22 return",
+      "icmp type echo-request return",
+      note("in"),
+      "counter drop",
+    ],
+  }, {
+    name: ownChainName("left", "out"),
+    rules: [
+      "ct state established,related return",
+      `meta l4proto udp ip daddr { 10.0.0.0/8 } ${note("out")}`,
+      "meta l4proto udp ip daddr { 10.0.0.0/8 } counter reject with icmpx admin-prohibited",
+    ],
+  }]);
+});
+
+test("a vnode with another style has its entry changed in one transaction", async () => {
+  const spec = specOf({}, { firewall: { style: "basic", rules: [] } });
+  const { again } = await wired(spec);
+  const { steps } = await again(specOf({}, { firewall: { style: "closed", rules: [] } }));
+  assert.equal(steps.map(({ nft }) => nft), [
+    ["add element inet berth_vnodes style_out { 172.16.0.2 : jump closed_out }"],
+    [
+      "delete element inet berth_vnodes style_in { 172.16.0.2 }",
+      "add element inet berth_vnodes style_in { 172.16.0.2 : jump closed_in }",
+    ],
+  ]);
 });
 
 test.run();
