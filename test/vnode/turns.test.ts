@@ -33,7 +33,7 @@ function machine() {
         const bridge = { ifname: BRIDGE, ifalias: lanAlias("wire"), mtu: 1500, flags: ["UP"], linkinfo: {} };
         return { stdout: JSON.stringify(program === "ip" && directories.has(LINK) ? [bridge] : []) };
       }
-      if (input.includes(`link set dev ${BRIDGE} group`)) directories.delete(LINK);
+      if (new RegExp(`link (del|set dev) ${BRIDGE}( group|$)`, "m").test(input)) directories.delete(LINK);
       return {};
     }],
   });
