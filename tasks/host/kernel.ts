@@ -18,7 +18,8 @@ export const MODULES = [
   "veth",
   "ifb",
   "macvlan", // lans with that driver
-  "8021q", // tags on a lan, set inside a vnode
+  "8021q", // lans on a VLAN, and tags that are set inside a vnode
+  "vxlan", // lans that reach other hosts
   "ip_gre", // tunnels between vnodes
   "sch_tbf",
   "sch_netem",
