@@ -49,6 +49,8 @@ export interface EngineWish {
   readonly keys: readonly string[];
   /** The address that berth gives docker0, if any. */
   readonly bip?: string;
+  /** Where berth asks it. @default {"/var/run/docker.sock"} */
+  readonly socket?: string;
   /**
    * `later`: only the file, for what runs before the init system starts the engine, and would wait for itself if it
    * started one. Whatever the daemon needs is then done by the next run without it. @default {"now"}
@@ -75,7 +77,7 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
       const changes = file.diff(state.file);
       const text = changes.length > 0 ? writtenText(changes) : state.text;
       const wanted = parseJson(text);
-      refuseClashes(state.lines, wish.keys, wanted);
+      refuseClashes(state.lines, wish.keys, wanted, wish.socket);
       if (later) {
         if (changes.length > 0) {
           refuseFailed(state.kept, text);

@@ -56,6 +56,10 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
   "storage-opts": ["--storage-opt"],
 };
 
+/** dockerd's usual socket, and other words for it in `hosts`; "fd://" is the one that docker.socket holds. */
+export const USUAL_SOCKET = "/var/run/docker.sock";
+const USUAL_HOSTS = ["unix:///run/docker.sock", "unix://", "fd://"];
+
 /** Flags that set what keys of daemon.json set too, each once. Pure. */
 export function clashingFlags(lines: readonly FlagLine[], keys: readonly string[]): readonly Clash[] {
   const found: Clash[] = [];
@@ -78,11 +82,17 @@ export function clashingFlags(lines: readonly FlagLine[], keys: readonly string[
 
 /**
  * Refuses keys that flags set too, and keys that exclude what others have set in the same file: dockerd's own
- * `--validate` accepts the latter, and dockerd then dies of them (20.10, 26.1, 28.5).
+ * `--validate` accepts the latter, and dockerd then dies of them (20.10, 26.1, 28.5). And `hosts` without the socket
+ * at which berth asks: such an engine runs, and nobody could tell it from one that does not.
  *
  * @throws {BerthError} code `config`, one issue each.
  */
-export function refuseClashes(lines: readonly FlagLine[], keys: readonly string[], wanted: Json): void {
+export function refuseClashes(
+  lines: readonly FlagLine[],
+  keys: readonly string[],
+  wanted: Json,
+  socket: string = USUAL_SOCKET,
+): void {
   const file = "/etc/docker/daemon.json";
   const issues: Issue[] = clashingFlags(lines, keys).map(({ flag, key, where }) => ({
     place: where,
@@ -103,12 +113,21 @@ export function refuseClashes(lines: readonly FlagLine[], keys: readonly string[
       next: `Take "icc" out of ${file}, or set engine.iptables: true in host.yaml`,
     });
   }
+  const { hosts } = wanted;
+  const own = [`unix://${socket}`, ...socket === USUAL_SOCKET ? USUAL_HOSTS : []];
+  if (Array.isArray(hosts) && !hosts.some((one) => own.includes(String(one)))) {
+    issues.push({
+      place: file,
+      message: `Key "hosts" (${JSON.stringify(hosts)}) leaves out the socket that berth asks at`,
+      next: `Add "unix://${socket}" to "hosts", in engine.options of host.yaml or in ${file}`,
+    });
+  }
   const [first] = issues;
   if (first === undefined) return;
   throw new BerthError({
     code: "config",
     object: "engine docker",
-    message: `${first.message} (found in ${first.place}): dockerd would not start`,
+    message: `${first.message} (found in ${first.place}): dockerd would not start, or not be reached`,
     next: first.next ?? "Remove one of both",
     issues,
   });

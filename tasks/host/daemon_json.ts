@@ -5,13 +5,13 @@ import type { Config } from "../../lib/config/types.ts";
 import { GATE_PATH } from "../../lib/gate/script.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import { DAEMON_JSON, engine } from "../../lib/resource/engine.ts";
+import { USUAL_SOCKET } from "../../lib/resource/engine_flags.ts";
 import type { JsonObject } from "../../lib/resource/kinds/json.ts";
 import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
 import { runStep, type Step } from "./_step.ts";
 
 /** The name under which the engine knows the gate: `HostConfig.Runtime` of each vnode. */
 export const RUNTIME_NAME = "berth";
-const DEFAULT_SOCKET = "/var/run/docker.sock";
 
 /** The keys of daemon.json that are berth's: docker0 out of the way, filtering and NAT left to us, the gate known. */
 export function engineOptions(config: Config): JsonObject {
@@ -24,7 +24,7 @@ export function engineOptions(config: Config): JsonObject {
     ...(engine.iptables ? {} : { "ip6tables": false }),
     "ip-masq": engine.iptables,
     "live-restore": engine.liveRestore,
-    ...(engine.socket === DEFAULT_SOCKET ? {} : { hosts: [`unix://${engine.socket}`] }),
+    ...(engine.socket === USUAL_SOCKET ? {} : { hosts: [`unix://${engine.socket}`] }),
     "runtimes": {
       ...engine.options.runtimes as JsonObject | undefined,
       [RUNTIME_NAME]: { path: GATE_PATH },
@@ -36,7 +36,15 @@ export function engineOptions(config: Config): JsonObject {
 export function daemonJsonResources(config: Config, start: "now" | "later" = "now") {
   const keys = engineOptions(config);
   const file = jsonFile(DAEMON_JSON, keys);
-  return [engine({ file, keys: Object.keys(keys), bip: config.host.engine.bip, start })];
+  return [
+    engine({
+      file,
+      keys: Object.keys(keys),
+      bip: config.host.engine.bip,
+      socket: config.host.engine.socket,
+      start,
+    }),
+  ];
 }
 
 export const daemonJsonStep: Step = {

@@ -121,6 +121,27 @@ test("engine().revert() restarts once with docker0's former address, unless othe
   assert.equal(made.revert(prior, after).map(({ resource }) => resource), ["file /etc/docker/daemon.json"]);
 });
 
+test("engine().diff() refuses hosts without the socket at which berth asks", () => {
+  const made = (hosts: readonly string[], socket?: string) =>
+    engine({
+      file: jsonFile("/etc/docker/daemon.json", { hosts }),
+      keys: ["hosts"],
+      ...(socket === undefined ? {} : { socket }),
+    });
+  const tcp = "tcp://127.0.0.1:2375";
+  assert.throws(() => made([tcp]).diff(RUNS), (error: Error) => {
+    assert.match(
+      error.message,
+      'Key "hosts" (["tcp://127.0.0.1:2375"]) leaves out the socket that berth asks at',
+    );
+    return true;
+  });
+  assert.throws(() => made(["unix:///run/docker.sock"], "/run/other.sock").diff(RUNS));
+  made([tcp, "unix:///run/docker.sock"]).diff(RUNS);
+  made([tcp, "fd://"]).diff(RUNS);
+  made(["unix:///run/other.sock"], "/run/other.sock").diff(RUNS);
+});
+
 test("engine().diff() puts the former file back and starts the engine again where it does not start", () => {
   const seen = { file: { text: '{"debug":true}', mode: 0o644 }, value: { debug: true }, candidate: false };
   const found = { ...RUNS, file: seen, text: '{"debug":true}', loaded: { debug: true }, running: ["web"] };
