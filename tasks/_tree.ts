@@ -128,6 +128,10 @@ export const tree: Tree = {
     summary: "Restart vnodes",
     load: () => import("./vnode/reboot.ts"),
   },
+  "vnode shape": {
+    summary: "Show or change what a link does to frames, live",
+    load: () => import("./vnode/shape.ts"),
+  },
   "vnode show": {
     summary: "Show one vnode: spec, state, wiring",
     load: () => import("./vnode/show.ts"),

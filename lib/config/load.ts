@@ -24,13 +24,8 @@ const HOST_NAMES = ["host.yaml", "host.yml", "host.json"];
  * @throws {BerthError} code `config` with all issues; `missing` where a file cannot be read.
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
-  const { look, directory = "/etc/berth", extra = [] } = options;
-  const names = (await orExplain("directory", `${directory}/vnodes.d`, (path) => look.list(path))) ?? [];
-  const wanted = names.filter((name) => /^[^.].*\.(yaml|yml|json)$/s.test(name)).sort();
-  const files = await readAll(look, [
-    ...HOST_NAMES.map((name) => `${directory}/${name}`),
-    ...wanted.map((name) => `${directory}/vnodes.d/${name}`),
-  ]);
+  const { extra = [] } = options;
+  const files = await readConfigFiles(options);
   const { parseConfig } = await import("./parse.ts");
   // A file given by name may be one of the directory's own: it counts once.
   const others = files.filter((file) => !extra.some((given) => given.path === file.path));
@@ -38,6 +33,17 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     [...others, ...extra],
     options.engineRoot === undefined ? {} : { engineRoot: options.engineRoot },
   );
+}
+
+/** The texts of the files that `loadConfig` would load, `extra` not among them. */
+export async function readConfigFiles(options: Pick<LoadOptions, "look" | "directory">): Promise<FileText[]> {
+  const { look, directory = "/etc/berth" } = options;
+  const names = (await orExplain("directory", `${directory}/vnodes.d`, (path) => look.list(path))) ?? [];
+  const wanted = names.filter((name) => /^[^.].*\.(yaml|yml|json)$/s.test(name)).sort();
+  return await readAll(look, [
+    ...HOST_NAMES.map((name) => `${directory}/${name}`),
+    ...wanted.map((name) => `${directory}/vnodes.d/${name}`),
+  ]);
 }
 
 /**

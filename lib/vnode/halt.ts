@@ -3,7 +3,9 @@
 import { prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
+import { lackingFeatures, refuseLacking } from "./kernel_features.ts";
 import { ensureLans, lansOfRecords } from "./lans.ts";
+import { effectiveSpec } from "./live.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
 import { ensureRules } from "./rules.ts";
@@ -102,6 +104,10 @@ export async function haltAll(ground: Ground, options: HaltAllOptions): Promise<
 /** Starts vnodes that were made before, from their records; no configuration is needed. */
 export async function boot(ground: Ground, names: readonly string[]): Promise<Outcome[]> {
   const records = await Promise.all(names.map((name) => knownRecord(ground, name)));
+  // By vnode: what one link lacks must not keep the others down.
+  const lacking = ground.mode === "apply"
+    ? await lackingFeatures(ground.host, records.map((record) => effectiveSpec(record)))
+    : new Map<string, never>();
   await ensureLans(ground, lansOfRecords(records));
   await ensureRules(ground, await readRecords(ground.host));
   const begun = await forEachInTurn(ground, records, async ({ name }): Promise<Begun> => {
@@ -118,6 +124,7 @@ export async function boot(ground: Ground, names: readonly string[]): Promise<Ou
     const starts = !container.state.running;
     if (starts) ground.onStep?.({ resource: `vnode ${record.name}`, verb: "update", why: "not running" });
     if (ground.mode === "plan") return { vnode: record.name, changed: starts, did: starts ? ["boot"] : [] };
+    if (starts) refuseLacking(name, lacking.get(name));
     const next = await want(ground.host, record, "up", ground.by) ?? record;
     await prepareGate(ground.host, next);
     if (starts) await startVnode(ground.host, ground.docker, record.containerId);

@@ -1,25 +1,13 @@
 // What must be there before a vnode is touched: the gate registered, the control network, the firewall's
-// table, and netem where a link is delayed or lossy. All that is missing is told at once.
-import { needsNetem } from "../config/segments.ts";
+// table, and of the kernel what shapes links. All that is missing is told at once.
 import type { VnodeSpec } from "../config/types.ts";
 import type { Docker } from "../docker/types.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError, type Issue } from "../log/error.ts";
 import { CONTROL_TABLE } from "../resource/firewall.ts";
 import { RUNTIME } from "./container.ts";
+import { lackingFeatures } from "./kernel_features.ts";
 import { bridgeName, CONTROL_NETWORK } from "./names.ts";
-
-/**
- * Asks the kernel for netem in a network namespace that is gone with the asking; it loads the module where
- * there is one. Nothing else tells for sure: a kernel may have it built in and say so nowhere.
- */
-export async function hasNetem(host: Host): Promise<boolean> {
-  const output = await host.exec({
-    argv: ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
-    okExit: [0, 1, 2],
-  });
-  return output.exit === 0;
-}
 
 async function hostIssues(look: Look, docker: Docker): Promise<Issue[]> {
   const issues: Issue[] = [];
@@ -110,23 +98,8 @@ export async function preflight(
   mode: "apply" | "plan",
 ): Promise<void> {
   const issues = [...await hostIssues(host, docker), ...await filterIssues(host, specs)];
-  const delayed = specs.flatMap((spec) =>
-    spec.links.filter((link) => needsNetem(link.egress) || needsNetem(link.ingress))
-      .map((link) => ({ spec, link }))
-  );
   // A plan changes nothing, not even a namespace of its own: it takes the kernel at its word.
-  if (delayed.length > 0 && mode === "apply" && !(await hasNetem(host))) {
-    for (const { spec, link } of delayed) {
-      issues.push({
-        place: spec.source,
-        path: `vnodes.${spec.name}.links.${link.name}`,
-        message: "Delay and loss need the kernel's netem scheduler, which it does not have",
-        found: "no module sch_netem",
-        wanted: "sch_netem",
-        next: "modprobe sch_netem, or leave delay and loss out of this link",
-      });
-    }
-  }
+  if (mode === "apply") issues.push(...[...(await lackingFeatures(host, specs)).values()].flat());
   if (issues.length === 0) return;
   throw new BerthError({
     code: "missing",

@@ -9,7 +9,8 @@ import type { Ground, Outcome } from "./ground.ts";
 import { waitsForStart } from "./inside.ts";
 import { ensureLans, keepLans, lansOfRecords, removeLonelyLans, tellLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
-import { effectiveSpec, keptLive } from "./live.ts";
+import { droppedLive, effectiveSpec, keptLive } from "./live.ts";
+import { alignSegments } from "./live_changes.ts";
 import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
 import { resolvPath } from "./paths.ts";
 import { pendingSteps, settlePending, withPending } from "./pending.ts";
@@ -70,6 +71,7 @@ export async function up(
     // One that failed has names at the others, too, and no record: they are made without it.
     const touched = outcomes.filter((one) => one.changed || one.error !== undefined);
     await refreshPeers(ground, touched.map((one) => one.vnode));
+    await alignSegments(ground, new Set(used.map((lan) => lan.name)));
   }
   return outcomes;
 }
@@ -118,6 +120,10 @@ async function upOne(
   if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(ground.host, next);
   if (JSON.stringify(record?.lans) !== JSON.stringify(lans)) await keepLans(ground, lans);
   await prepareGate(ground.host, next);
+  const dropped = droppedLive(record, spec).join(", ");
+  if (dropped !== "") {
+    ground.log.warn("The spec goes over what was changed live", { vnode: spec.name, what: dropped });
+  }
   if (goesOn) {
     const what = waitsForStart(record.spec, spec).join(", ");
     if (what !== "") ground.log.warn("Stays until the next start", { vnode: spec.name, what });
