@@ -89,8 +89,11 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
   const box = sandboxOf(clone, tell);
   try {
     if (options.berth) {
-      if (!existsSync(BERTH)) throw new Error(`No executable at "${BERTH}": run "deno task build" first`);
-      await box.sh(`install -m 755 ${BERTH} /usr/local/bin/berth`); // a copy: a build meanwhile must not change it
+      const given = process.env.BERTH_BUILT ?? BERTH;
+      if (!existsSync(given)) throw new Error(`No executable at "${given}": run "deno task build" first`);
+      // A copy: a build meanwhile must not change it. One from elsewhere may have no path in the sandbox.
+      if (given !== BERTH) await box.copyIn(given, "/usr/local/bin/berth");
+      else await box.sh(`install -m 755 ${BERTH} /usr/local/bin/berth`);
     }
     if (options.dockerd || options.image) await box.dockerdStart();
     if (options.image) await box.loadImage();
