@@ -6,6 +6,7 @@ import * as assert from "uvu/assert";
 import { bridgeName, hostEndName, lanTableName, tunnelName } from "../../lib/vnode/names.ts";
 import { far, farPings, FILE, listen, pings, vnodeOn } from "./_lans.ts";
 import type { Sandbox } from "./harness.ts";
+import { fullLook, startWatch } from "./_world.ts";
 import { berth, openVhost } from "./vhost.ts";
 
 const put = (box: Sandbox, spec: unknown) => box.write(FILE, JSON.stringify(spec));
@@ -299,6 +300,51 @@ test("the host is reached on the lans that it is asked onto, there alone, and ha
   const box = await openVhost("20.10", null);
   try {
     await host(box);
+  } finally {
+    await box.close();
+  }
+});
+
+/** What a command leaves that is ended after it has made its lans and before any record says so. */
+async function leftovers(box: Sandbox): Promise<void> {
+  await box.sh(DEVICE);
+  const before = await deviceIs(box);
+  const one = { lans: { kept: { subnet: "10.9.0.0/24" } }, vnodes: { stays: vnodeOn("kept", "10.9.0.1") } };
+  await put(box, one);
+  await berth(box, "vnode", "up");
+  const lost = {
+    gone: { subnet: "10.1.0.0/24", mtu: 1400, vxlan: VXLAN },
+    world: { subnet: "10.5.0.0/24", device: "ens9" },
+  };
+  // A vnode that comes to nothing: its record is taken away as a crash before it would leave it.
+  await put(box, {
+    lans: { ...one.lans, ...lost },
+    vnodes: {
+      ...one.vnodes,
+      never: { ...vnodeOn("gone", "10.1.0.1"), links: [{ lan: "gone" }, { lan: "world" }] },
+    },
+  });
+  await berth(box, "vnode", "up", "--create-only");
+  await box.sh("rm -r /var/lib/berth/vnodes/never; docker rm never");
+  assert.is.not(await standing(box, "gone"), "");
+  assert.match(await deviceIs(box), bridgeName("world"));
+  const { pid, process } = await startWatch(box);
+  try {
+    await fullLook(box, pid);
+    assert.is(await standing(box, "gone"), "");
+    assert.is(await standing(box, "world"), "");
+    assert.is(await deviceIs(box), before);
+    assert.not.match(await box.sh("nft list set bridge berth lan_uplinks"), "ens9");
+    assert.is(await standing(box, "kept"), bridgeName("kept"));
+  } finally {
+    process.kill("SIGTERM");
+  }
+}
+
+test("lans that a command left behind are collected by the watch, a lent device goes home", async () => {
+  const box = await openVhost("20.10", null);
+  try {
+    await leftovers(box);
   } finally {
     await box.close();
   }
