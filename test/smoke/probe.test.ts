@@ -54,7 +54,8 @@ test("probes measure there and back, and one way, by IPv4 and IPv6", async () =>
       { ...TO, flow: 2, to: "::1", bytes: 24, count: 20, everyUs: 5000 },
     ],
     sends: [
-      { ...TO, flow: 3, bytes: 64, count: 500, everyUs: 1000 },
+      // As many as a socket holds while its reader waits for a processor.
+      { ...TO, flow: 3, bytes: 64, count: 200, everyUs: 2000 },
       { ...TO, flow: 4, to: "::1", bytes: 1400, count: 50, everyUs: 5000 },
     ],
   });
@@ -64,10 +65,10 @@ test("probes measure there and back, and one way, by IPv4 and IPv6", async () =>
     assert.ok(near.echoed[flow]!.rttsUs.every((rtt) => rtt > 0));
   }
   const { count, duplicates, late, bytes, delaysUs } = far.received["3"]!;
-  assert.equal([count, duplicates, late, bytes], [500, 0, 0, 500 * 64]);
-  assert.is(delaysUs.length, 500);
+  assert.equal([count, duplicates, late, bytes], [200, 0, 0, 200 * 64]);
+  assert.is(delaysUs.length, 200);
   assert.equal([far.received["4"]!.count, far.received["4"]!.bytes], [50, 50 * 1400]);
-  assert.equal([near.sent["3"]!.reached, near.sent["3"]!.sent], [true, 500]);
+  assert.equal([near.sent["3"]!.reached, near.sent["3"]!.sent], [true, 200]);
 });
 
 test("probes flood by datagrams larger than a frame, and by TCP", async () => {

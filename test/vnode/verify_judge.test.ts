@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import type { Shape } from "../../lib/config/types.ts";
 import { type Court, judge, LINKTEST, OWN } from "../../lib/vnode/verify/judge.ts";
 import { plot, reportText, valueWords } from "../../lib/vnode/verify/report.ts";
+import { bufferErrors } from "../../lib/vnode/verify/session.ts";
 import { insideDiffers, stateOfVnodes } from "../../lib/vnode/verify/state.ts";
 import type { Asked, Finding, Received, Sample, Test } from "../../lib/vnode/verify/types.ts";
 import { aLink } from "./_experiment.ts";
@@ -95,6 +96,16 @@ test("a link without loss must lose nothing; linktest forgives one", () => {
   assert.is(told(judge(flow({}), arrived(1000, 1000), null, COURT)), "loss pass");
   assert.is(told(judge(flow({}), arrived(999, 1000), null, COURT)), "loss fail");
   assert.is(told(judge(flow({}), arrived(999, 1000), null, { ...COURT, tolerance: LINKTEST })), "loss pass");
+});
+
+test("what a busy probe could not read blames no link", () => {
+  const sample = arrived(900, 1000);
+  const busy = { flow: { ...sample.flow!, unread: 100 } };
+  assert.is(told(judge(flow({}), busy, null, COURT)), "loss unknown");
+  const snmp =
+    "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors\nUdp: 9 0 0 9 12 0\n";
+  assert.is(bufferErrors(snmp, "Ip6InReceives   1\nUdp6RcvbufErrors   \t3\n"), 15);
+  assert.is(bufferErrors("", ""), 0);
 });
 
 test("a loss is judged both ways, of all links on the way together", () => {

@@ -186,6 +186,8 @@ function judgeFlow(
   }];
   if (sent === undefined || !sent.reached) return unknown("It was not reached");
   if (received === null) return unknown("What arrived could not be counted");
+  const unread = sample.flow?.unread ?? 0;
+  if (unread > 0) return unknown(`The machine is too busy: ${unread} that arrived could not be read in time`);
   const n = sent.sent;
   if (n < LEAST_DATAGRAMS && expected.loss.share * n < 10) {
     return unknown(`${n} datagrams are too few at that rate: --seconds makes it longer`);

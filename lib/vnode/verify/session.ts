@@ -177,16 +177,44 @@ export async function runPack(
   again = false,
 ): Promise<readonly Measured[]> {
   const { tasks, flows } = sessionOf(ground, pack, again);
+  const before = await unread(ground, pack);
   const echoes = pack.tests.some(({ kind }) => kind === "echo");
   const [reference, ...answers] = await Promise.all([
     echoes ? measureReference(ground, pack.agents.size, again ? AGAIN * ECHOES : ECHOES) : null,
     ...[...tasks].map(async ([name, task]) => [name, await runProbe(ground, name, task)] as const),
   ]);
   const told = new Map(answers);
-  return pack.tests.map((test) => ({
-    sample: sampleOf(test, told, flows.get(test)!),
-    reference: reference === null ? null : { echo: reference },
-  }));
+  const after = await unread(ground, pack);
+  return pack.tests.map((test) => {
+    const sample = sampleOf(test, told, flows.get(test)!);
+    const name = nameOf(test.to);
+    const missed = (after.get(name) ?? 0) - (before.get(name) ?? 0);
+    return {
+      sample: sample.flow === undefined ? sample : { ...sample, flow: { ...sample.flow, unread: missed } },
+      reference: reference === null ? null : { echo: reference },
+    };
+  });
+}
+
+/** Datagrams that were dropped inside each vnode because its sockets were full: its reader had no processor. */
+async function unread(ground: VerifyGround, pack: Pack): Promise<ReadonlyMap<string, number>> {
+  const names = new Set(pack.tests.filter(({ kind }) => kind === "flow").map(({ to }) => nameOf(to)));
+  const counts = [...names].map(async (name) => {
+    const pid = ground.pids.get(name);
+    const [four, six] = await Promise.all(
+      ["snmp", "snmp6"].map((file) => ground.host.readText(`/proc/${pid}/net/${file}`).catch(() => null)),
+    );
+    return [name, bufferErrors(four ?? "", six ?? "")] as const;
+  });
+  return new Map(await Promise.all(counts));
+}
+
+/** RcvbufErrors of UDP, by IPv4 and by IPv6, out of /proc/net/snmp and snmp6; 0 where they are not told. */
+export function bufferErrors(snmp: string, snmp6: string): number {
+  const [names = "", values = ""] = snmp.split("\n").filter((line) => line.startsWith("Udp: "));
+  const four = Number(values.split(" ")[names.split(" ").indexOf("RcvbufErrors")] ?? 0);
+  const six = Number(/^Udp6RcvbufErrors\s+(\d+)$/m.exec(snmp6)?.[1] ?? 0);
+  return (Number.isFinite(four) ? four : 0) + six;
 }
 
 /** What the probes told of one test. */

@@ -185,7 +185,12 @@ export type Test =
 /** What was measured for one test. Absent: nothing could be. */
 export interface Sample {
   readonly echo?: Echoed;
-  readonly flow?: { readonly sent: Sent; readonly received: Received | null };
+  readonly flow?: {
+    readonly sent: Sent;
+    readonly received: Received | null;
+    /** Datagrams that arrived, and that the probe was too slow to read. @default {0} */
+    readonly unread?: number;
+  };
   readonly rate?: RateSample;
   readonly heard?: { readonly count: number; readonly controlled: boolean };
   /** Why there is nothing else. */
