@@ -19,7 +19,15 @@ export interface Begin {
   readonly why: string;
 }
 
-type Line = Begin | { readonly done: string } | { readonly undone: string };
+/** `torn` stands after a line that a crash cut off: what was never whole is no fault. */
+type Line = Begin | { readonly done: string } | { readonly undone: string } | { readonly torn: true };
+
+/** A line inside the journal that says nothing: what it told of may never be given back. */
+export interface JournalFault {
+  /** Counted from 1. */
+  readonly line: number;
+  readonly text: string;
+}
 
 /** What the journal knows of one thing that has not been given back yet. */
 export interface Journalled {
@@ -40,6 +48,8 @@ export type JournalState = ReadonlyMap<string, Journalled>;
 export interface Journal {
   /** The state as read at first use, brought forward by what this run has written. */
   state(): Promise<JournalState>;
+  /** Lines that cannot be read, as of the first use. */
+  faults(): Promise<readonly JournalFault[]>;
   /** Writes begins, all with one fsync. */
   begin(
     things: readonly { id: string; prior: unknown; volatile: boolean; verb: Change["verb"]; why: string }[],
@@ -53,12 +63,12 @@ const COMPACTED_FROM = 64 * 1024;
 
 /**
  * The same state in as few lines: of what was given back nothing, of the rest the first prior and later ones that
- * differ from it. Pure; a torn last line goes.
+ * differ from it. Pure. Torn lines go; others that cannot be read come first, and stay.
  */
 export function compacted(text: string): string {
   const begins = new Map<string, Begin[]>();
   for (const line of text.split("\n").map(parseLine)) {
-    if (line === null || "done" in line) continue;
+    if (line === null || "done" in line || "torn" in line) continue;
     if ("undone" in line) begins.delete(line.undone);
     else {
       const known = begins.get(line.begin);
@@ -70,8 +80,10 @@ export function compacted(text: string): string {
     }
   }
   const state = journalState(text);
-  return [...begins].flatMap(([id, lines]) => state.get(id)!.interrupted ? lines : [...lines, { done: id }])
-    .map((line) => `${JSON.stringify(line)}\n`).join("");
+  const faults = journalFaults(text).map(({ text }) => `${text}\n`).join("");
+  return faults +
+    [...begins].flatMap(([id, lines]) => state.get(id)!.interrupted ? lines : [...lines, { done: id }])
+      .map((line) => `${JSON.stringify(line)}\n`).join("");
 }
 
 /** What a journal is made of. */
@@ -82,9 +94,23 @@ export interface JournalOptions {
   readonly now?: () => Date;
 }
 
-/** Reads the journal at a path. A torn line (a crash while it was written) counts as never written. */
+/** Reads the journal at a path. A torn last line (a crash while it was written) counts as never written. */
 export async function readJournal(look: Look, path: string = JOURNAL_PATH): Promise<JournalState> {
   return journalState(await look.readText(path) ?? "");
+}
+
+/**
+ * Lines of a journal that cannot be read. The last one is none where its newline is missing, nor is one that was so
+ * before berth went on writing: its op never began. Pure.
+ */
+export function journalFaults(text: string): readonly JournalFault[] {
+  const lines = text.split("\n");
+  const isTorn = (line: string | undefined) => line !== undefined && "torn" in (parseLine(line) ?? {});
+  return lines.flatMap((line, at) =>
+    at === lines.length - 1 || line.trim() === "" || parseLine(line) !== null || isTorn(lines[at + 1])
+      ? []
+      : [{ line: at + 1, text: line }]
+  );
 }
 
 /** The state that the journal's text tells. Pure. */
@@ -111,11 +137,14 @@ export function priorsOf(state: JournalState, id: string, boot: string): readonl
 export function createJournal(host: Host, options: JournalOptions = {}): Journal {
   const path = options.path ?? JOURNAL_PATH;
   const now = options.now ?? (() => new Date());
-  let read: Promise<{ state: Map<string, Journalled>; torn: boolean }> | undefined;
+  let read:
+    | Promise<{ state: Map<string, Journalled>; torn: string; faults: readonly JournalFault[] }>
+    | undefined;
   const known = () =>
     read ??= host.readText(path).then((text) => ({
       state: new Map(journalState(text ?? "")),
-      torn: text !== null && text !== "" && !text.endsWith("\n"),
+      torn: text?.slice(text.lastIndexOf("\n") + 1) ?? "",
+      faults: journalFaults(text ?? ""),
     }));
 
   /**
@@ -128,16 +157,17 @@ export function createJournal(host: Host, options: JournalOptions = {}): Journal
     const short = compacted(text);
     if (short.length > text.length / 2) return;
     await host.writeText(path, short, { mode: 0o600 });
-    (await known()).torn = false;
+    (await known()).torn = "";
   }
 
   async function append(lines: readonly Line[]): Promise<void> {
     if (lines.length === 0) return;
     const journal = await known();
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-    // After a torn line ours must not become its continuation.
-    const start = journal.torn ? "\n" : "";
-    journal.torn = false;
+    // After a torn line ours must not become its continuation, nor may it pass for one that was spoilt later.
+    const whole = journal.torn === "" || parseLine(journal.torn) !== null;
+    const start = journal.torn === "" ? "" : whole ? "\n" : `\n${JSON.stringify({ torn: true })}\n`;
+    journal.torn = "";
     if (await host.stat(path) === null) await host.makeDirectory(dirname(path), { mode: 0o700 });
     await host.appendText(path, start + text);
     for (const line of lines) advance(journal.state, line);
@@ -146,6 +176,9 @@ export function createJournal(host: Host, options: JournalOptions = {}): Journal
   return {
     async state() {
       return (await known()).state;
+    },
+    async faults() {
+      return (await known()).faults;
     },
     async begin(things) {
       await compactLong();
@@ -163,6 +196,7 @@ export function createJournal(host: Host, options: JournalOptions = {}): Journal
 }
 
 function advance(state: Map<string, Journalled>, line: Line): void {
+  if ("torn" in line) return;
   if ("undone" in line) state.delete(line.undone);
   else if ("done" in line) {
     const known = state.get(line.done);
@@ -182,10 +216,10 @@ function parseLine(text: string): Line | null {
   try {
     line = JSON.parse(text);
   } catch {
-    return null; // Empty, or torn by a crash: its op never began.
+    return null; // Empty, torn by a crash, or spoilt: journalFaults tells them apart.
   }
   if (typeof line !== "object" || line === null) return null;
-  const { begin, done, undone, bootId } = line as Record<string, unknown>;
+  const { begin, done, undone, torn, bootId } = line as Record<string, unknown>;
   if (typeof begin === "string") return typeof bootId === "string" ? line as Begin : null;
-  return typeof done === "string" || typeof undone === "string" ? line as Line : null;
+  return typeof done === "string" || typeof undone === "string" || torn === true ? line as Line : null;
 }

@@ -5,7 +5,7 @@ import { BerthError, type Issue } from "../log/error.ts";
 import { applyChanges, messageOf } from "./apply.ts";
 import { type ConsentGiven, refusal, unconsented } from "./consent.ts";
 import type { AnyResource, EnsureOptions } from "./ensure.ts";
-import { priorsOf } from "./journal.ts";
+import { JOURNAL_PATH, type JournalFault, priorsOf } from "./journal.ts";
 import { oneLook } from "./one_look.ts";
 import type { Change } from "./types.ts";
 
@@ -14,11 +14,23 @@ export interface Undone {
   readonly changes: readonly Change[];
   /** Ids in the journal for which no resource was given: still there, still journalled. */
   readonly unknown: readonly string[];
+  /** Lines of the journal that cannot be read: what they told of is not given back. */
+  readonly unreadable: readonly JournalFault[];
 }
 
 interface UndoContext extends EnsureOptions {
   readonly told: (change: Change) => void;
   readonly given: (change: Change) => Promise<ConsentGiven>;
+}
+
+/** Lines of the journal that cannot be read, as parts of an error. */
+export function faultIssues(faults: readonly JournalFault[]): Issue[] {
+  return faults.map(({ line, text }) => ({
+    place: `${JOURNAL_PATH}:${line}`,
+    message: "Cannot be read: what it tells of was not given back",
+    found: text.length > 100 ? `${text.slice(0, 100)}…` : text,
+    next: "Put right by hand what it names, then take the line out, and run this again",
+  }));
 }
 
 /** Whether a thing stays as it is, now that these could not be given back. */
@@ -37,9 +49,13 @@ export async function undoJournalled(
   stays: Stays = () => false,
 ): Promise<Undone> {
   const { host, journal, mode, log } = context;
-  if (journal === null) return { changes: [], unknown: [] };
+  if (journal === null) return { changes: [], unknown: [], unreadable: [] };
   const boot = await bootId(host);
   const state = await journal.state();
+  const unreadable = await journal.faults();
+  for (const { line, text } of unreadable) {
+    log?.warn("A line of the journal cannot be read: what it tells of is not given back", { line, text });
+  }
   const byId = new Map(resources.map((resource) => [resource.id, resource]));
   const changes: Change[] = [];
   const unknown: string[] = [];
@@ -70,10 +86,10 @@ export async function undoJournalled(
       object: issues[0]!.place!,
       message: `Cannot give back ${issues.length} thing(s) as they were: ${issues[0]!.message}`,
       next: issues[0]!.next ?? "Remove the cause, then run this again",
-      issues,
+      issues: [...issues, ...faultIssues(unreadable)],
     });
   }
-  return { changes, unknown };
+  return { changes, unknown, unreadable };
 }
 
 /** The first prior, with what later runs came to own beside it. */

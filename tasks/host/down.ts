@@ -5,8 +5,9 @@ import { task, type TaskContext } from "../../lib/cli/task.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import type { Look } from "../../lib/host/types.ts";
 import type { AnyResource } from "../../lib/resource/ensure.ts";
-import { readJournal } from "../../lib/resource/journal.ts";
+import { JOURNAL_PATH, readJournal } from "../../lib/resource/journal.ts";
 import { packages } from "../../lib/resource/kinds/package.ts";
+import { faultIssues } from "../../lib/resource/undo.ts";
 import { LABEL_VNODE } from "../../lib/vnode/names.ts";
 import { VNODES_DIRECTORY } from "../../lib/vnode/paths.ts";
 import { endWatch } from "../../lib/watch/presence.ts";
@@ -49,6 +50,16 @@ export default task({
     // An image may have brought it, of which the journal does not tell: else the next boot would undo this.
     await removeRc(context, (await hostFacts(context.host)).init, { planned: true });
     context.output({ left: undone.unknown });
+    const [first, ...others] = faultIssues(undone.unreadable);
+    if (first === undefined) return;
+    const count = others.length === 0 ? "A line" : `${others.length + 1} lines`;
+    throw new BerthError({
+      code: "not-converged",
+      object: `file ${JOURNAL_PATH}`,
+      message: `${count} cannot be read (${first.place}): what stands there was not given back; all else was`,
+      next: first.next!,
+      issues: [first, ...others],
+    });
   },
 });
 

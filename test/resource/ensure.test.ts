@@ -206,7 +206,11 @@ test("without a journal nothing is kept and nothing is undone", async () => {
   const bare = engine(host, { journal: null });
   await bare.ensure(textFile("/etc/x", "x"));
   assert.equal(host.done, ["write /etc/x"]);
-  assert.equal(await bare.undo([textFile("/etc/x", "x")]), { changes: [], unknown: [] });
+  assert.equal(await bare.undo([textFile("/etc/x", "x")]), {
+    changes: [],
+    unknown: [],
+    unreadable: [],
+  });
 });
 
 test("two runs at once make a thing once: the second looks again when it has the lock", async () => {

@@ -1,7 +1,13 @@
 // A long journal is made short without losing what undo goes back to, whatever other berths write meanwhile.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { compacted, createJournal, JOURNAL_PATH, journalState } from "../../lib/resource/journal.ts";
+import {
+  compacted,
+  createJournal,
+  JOURNAL_PATH,
+  journalFaults,
+  journalState,
+} from "../../lib/resource/journal.ts";
 import { createFakeHost } from "../fake/host.ts";
 
 const begin = (id: string, prior: unknown, bootId = "b1", volatile = false) =>
@@ -46,6 +52,23 @@ test("a journal that has grown by the same lines over and over is short again, w
   assert.ok(text.length < 2000, `${text.length} bytes`);
   assert.equal([...journalState(text).keys()], ["sysctl x", "theirs", "ours"]);
   assert.equal(journalState(text).get("sysctl x")!.priors, [{ value: "0", ours: ["1"] }]);
+});
+
+test("a spoilt line inside is told, and stays; one that a crash cut off is no fault, even when more follows", async () => {
+  const spoilt = begin("a", 1) + "garbage\n" + begin("b", 2);
+  assert.equal(journalFaults(spoilt + '{"begin":"torn'), [{ line: 2, text: "garbage" }]);
+  assert.equal(journalFaults(compacted(spoilt)), [{ line: 1, text: "garbage" }]);
+  assert.is(compacted(compacted(spoilt)), compacted(spoilt));
+  for (const last of ['{"begin":"to', JSON.stringify({ done: "a" })]) {
+    const host = createFakeHost();
+    await host.makeDirectory("/var/lib/berth");
+    await host.writeText(JOURNAL_PATH, begin("a", 1) + last, { mode: 0o600 });
+    await createJournal(host).begin([{ id: "c", prior: 3, volatile: false, verb: "create", why: "missing" }]);
+    const text = await host.readText(JOURNAL_PATH) ?? "";
+    assert.equal(journalFaults(text), [], text);
+    assert.equal([...journalState(text).keys()], ["a", "c"]);
+    assert.equal(journalFaults(compacted(text)), []);
+  }
 });
 
 test.run();

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createEnsure } from "../../lib/resource/ensure.ts";
-import { createJournal } from "../../lib/resource/journal.ts";
+import { createJournal, JOURNAL_PATH } from "../../lib/resource/journal.ts";
 import { textFile } from "../../lib/resource/kinds/file.ts";
 import { createFakeHost } from "../fake/host.ts";
 
@@ -28,6 +28,19 @@ test("what a thing that failed stands on can be left to it, and stays in the jou
   await ensure.undo([volume!, other!, root!], stands);
   assert.is(await host.readText("/volume"), null);
   assert.is((await journal.state()).size, 0);
+});
+
+test("what else the journal knows is given back beside a line of it that cannot be read, which is told", async () => {
+  const host = createFakeHost();
+  const [one, two] = ["/one", "/two"].map((path) => textFile(path, "ours\n"));
+  await createEnsure({ host, mode: "apply", journal: createJournal(host) }).ensureAll([one!, two!]);
+  const lines = (await host.readText(JOURNAL_PATH))!.split("\n");
+  assert.match(lines[0]!, "/one");
+  await host.writeText(JOURNAL_PATH, ["{spoilt", ...lines.slice(1)].join("\n"));
+  const { unreadable } = await createEnsure({ host, mode: "apply", journal: createJournal(host) })
+    .undo([one!, two!]);
+  assert.equal(unreadable, [{ line: 1, text: "{spoilt" }]);
+  assert.equal(await Promise.all(["/one", "/two"].map((path) => host.readText(path))), ["ours\n", null]);
 });
 
 test.run();
