@@ -54,6 +54,10 @@ const KINDS: readonly (readonly [what: string, script: string, differs: readonly
   ["chains of Docker's", "iptables -N DOCKER; iptables -A FORWARD -j DOCKER; iptables -P FORWARD DROP", [
     "iptables rules of docker",
   ]],
+  ["the vnodes' table flushed", "nft flush table inet berth_vnodes", ["nft table inet berth_vnodes"]],
+  ["its frames kept from rules", "ip link set _dockercnet type bridge nf_call_iptables 0", [
+    "bridge option _dockercnet nf_call_iptables",
+  ]],
   ["the bridge down", "ip link set _dockercnet down", [BRIDGE]],
   ["the bridge's MTU", "ip link set _dockercnet mtu 1400", [BRIDGE]],
   ["the bridge's mark", "ip link set _dockercnet alias ''", [BRIDGE]],
