@@ -120,6 +120,10 @@ export const tree: Tree = {
     summary: "Stop vnodes",
     load: () => import("./vnode/halt.ts"),
   },
+  "vnode link": {
+    summary: "Take a link down or up, or have it flap",
+    load: () => import("./vnode/link.ts"),
+  },
   "vnode list": {
     summary: "List vnodes with state and wiring",
     load: () => import("./vnode/list.ts"),
