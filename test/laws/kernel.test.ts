@@ -12,7 +12,8 @@ import { macvlan } from "../../lib/resource/kinds/macvlan.ts";
 import { kernelModule } from "../../lib/resource/kinds/kernel_module.ts";
 import { sysctl } from "../../lib/resource/kinds/sysctl.ts";
 import { lan } from "../../lib/vnode/lan.ts";
-import { bridgeName } from "../../lib/vnode/names.ts";
+import { lanUplink } from "../../lib/vnode/lan_uplink.ts";
+import { bridgeName, tunnelName } from "../../lib/vnode/names.ts";
 import { nftTable } from "../../lib/resource/nft_table.ts";
 import { skip } from "../skip.ts";
 import { isApart, privateDirectories, runApart, sh } from "./apart.ts";
@@ -146,6 +147,36 @@ function lansSubject(): Subject {
   };
 }
 
+/** A lan with a tunnel, and one that a foreign device is lent to. */
+function uplinksSubject(): Subject {
+  const vxlan = { id: 4242, peers: ["192.0.2.2"], port: 4789 };
+  const specs = [
+    { name: "wide", subnets: [], mtu: 1450, vxlan },
+    { name: "world", subnets: [], mtu: 1400, device: "foreign3" },
+  ];
+  const ip = (...argv: string[]) => (host: Host) => host.exec({ argv: ["ip", ...argv] }).then(() => {});
+  return {
+    resources: specs.flatMap((spec) => [lan(spec), lanUplink(spec)]),
+    async plant(host) {
+      await ip("link", "add", "foreign3", "type", "ifb")(host);
+      await ip("link", "add", "foreign4", "type", "bridge")(host);
+    },
+    drift: { of: "uplink of lan wide", by: ip("link", "set", tunnelName("wide"), "nomaster") },
+    edit: {
+      by: ip("link", "set", "foreign4", "mtu", "1300"),
+      survives: async (host) =>
+        (await host.query({ argv: ["ip", "-j", "link", "show"] })).stdout.includes('"mtu":1300'),
+    },
+    async gone(host) {
+      await ip("link", "del", tunnelName("wide"))(host);
+      for (const { name } of specs) await ip("link", "del", bridgeName(name))(host);
+      // A machine's own device is there again, as it was.
+      await ip("link", "del", "foreign3")(host);
+      await ip("link", "add", "foreign3", "type", "ifb")(host);
+    },
+  };
+}
+
 /** A macvlan on a foreign device, and an option of a foreign bridge. */
 function legsSubject(): Subject {
   const option = bridgeOption(
@@ -185,6 +216,7 @@ function declare(): void {
   laws("shared JSON", () => jsonSubject(BASE, ["test", "-s"]), openWorld("zx"));
   laws("links", () => linksSubject(), openWorld("lean"));
   laws("lans", lansSubject, openWorld("lean"));
+  laws("lans' uplinks", uplinksSubject, openWorld("lean"));
   laws("bridge option and macvlan", legsSubject, openWorld("lean"));
   laws("sysctls", sysctlSubject, openWorld("lean"));
   if (findProgram("nft") === null) skip(test, "nftables table: all laws", "nft is not on this machine");
