@@ -59,7 +59,7 @@ export const storageSchema = map("Storage", {
   layout: v.pipe(
     v.nullish(word("layout", LAYOUTS, "Layout.")),
     v.description(
-      "Where images and vnodes live. overlay: volumes of a volume group, the engine's root on /vms. thin: the engine's root on a thin volume, with snapshots. devicemapper: the engine takes the thin pool itself (engines before 25). plain: directories on the system disk. Default: overlay where a blank disk is found, else plain; what was chosen first stays.",
+      "Where images and vnodes live. overlay: volumes of a volume group, the engine's root on /vms. thin: the engine's root on a thin volume, with snapshots. devicemapper: the engine takes the thin pool itself (engines before 25). plain: directories on the system disk. Default: overlay where a blank disk is found or disks are named, else plain; what was chosen first stays, but a volume group of berth's comes before plain.",
     ),
   ),
   disks: v.pipe(

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { PLAIN } from "./_plain.ts";
 import {
   apply,
   choiceOf,
@@ -234,18 +235,7 @@ const CASES: Readonly<Record<string, () => Promise<string>>> = {
   "a re-imaged system disk": async () => told(reimaged(await made(THIN))),
   "a re-imaged system disk, another layout asked for": async () => told(reimaged(await made(THIN)), OVERLAY),
   "another layout asked for later": async () => told(await made(OVERLAY), THIN),
-  "plain, and a disk that came later": async () => {
-    const machine = ground([]);
-    await apply(machine);
-    plug(machine, disk("b"));
-    return told(machine);
-  },
-  "plain, and a disk that came later and is asked for": async () => {
-    const machine = ground([]);
-    await apply(machine);
-    plug(machine, disk("b"));
-    return told(machine, OVERLAY);
-  },
+  ...PLAIN,
   "a disk added to the configuration": async () => {
     const machine = await made(`storage: { layout: thin, disks: [virtio-disk-b] }`);
     plug(machine, disk("c", 300));

@@ -38,4 +38,13 @@ test("missingStorageTools() names nothing where no disk wants it", async () => {
   assert.equal(await missing(ground([disk("b")], recorded)), []);
 });
 
+test("missingStorageTools() names LVM on plain, too, where a physical volume came back or disks are named", async () => {
+  const recorded = { "/var/lib/berth/storage.json": '{"layout":"plain","disks":[]}' };
+  const back = ground([disk("b")], recorded);
+  back.lvm.physical.set("/dev/sdb", "docker");
+  assert.equal(await missing(back), ["packages lvm2"]);
+  const named = "storage: { disks: [virtio-disk-b] }";
+  assert.equal(await missing(ground([disk("b")], recorded), named), ["packages lvm2"]);
+});
+
 test.run();

@@ -7,7 +7,7 @@ import { diskError, diskIssue } from "./consent.ts";
 import { foundDisks, isTwin, type Verdict, verdicts } from "./disks.ts";
 import { notOurs } from "./group.ts";
 import { lvmChoice } from "./lvm.ts";
-import { plainChoice } from "./plain.ts";
+import { FOREIGN_BESIDE_PLAIN, later, overPlain, PLAIN_NO_MORE, plainChoice, unused } from "./plain.ts";
 import { namedDisks } from "./named.ts";
 import { ToolsMissing } from "./tools.ts";
 import {
@@ -48,14 +48,29 @@ export function chooseStorage(host: HostConfig, facts: StorageFacts): StorageCho
   }
   const group = facts.groups.filter(({ name }) => name === GROUP);
   if (group.length > 1) throw twoGroups();
+  const ours = group.find(({ tags }) => tags.includes(TAG));
   if (asked === "plain") {
-    if (group[0]?.tags.includes(TAG)) sticks(asked, toldLayout(group[0], facts), `volume group "${GROUP}"`);
-    return plainChoice([], "configured");
+    const told = ours && toldLayout(ours, facts);
+    // Recorded and asked for: whoever writes that knows of the group, which a run has refused to take by itself.
+    if (told !== undefined && record === null) sticks(asked, told, `volume group "${GROUP}"`);
+    return plainChoice(told === undefined ? [] : [unused(told)], "configured");
   }
-  if (record !== null && asked === undefined) return plainChoice(later(host, facts), "recorded");
+  // Disks that are named are asked for, and with them a layout that is made of disks.
+  const isAsked = asked !== undefined || (host.storage.disks ?? []).length > 0;
   if (!facts.deviceMapper) {
-    if (asked === undefined) return plainChoice(["This kernel has no device-mapper: no disk was looked at"]);
-    throw noDeviceMapper(asked);
+    if (isAsked) throw noDeviceMapper(asked);
+    if (record !== null) return plainChoice([], "recorded");
+    return plainChoice(["This kernel has no device-mapper: no disk was looked at"]);
+  }
+  if (record !== null && !facts.tools) needsTools(verdicts(facts, host.consent.wipe));
+  if (record !== null && asked === undefined) {
+    // `plain` may have been chosen while the group's disk was away, or not there yet: the group was first.
+    if (ours !== undefined) {
+      return onGroup(host, facts, overPlain(ours, toldLayout(ours, facts), facts.lived));
+    }
+    if (!isAsked) {
+      return plainChoice([...group.map(() => FOREIGN_BESIDE_PLAIN), ...later(host, facts)], "recorded");
+    }
   }
   if (group[0] !== undefined) return onGroup(host, facts, group[0]);
   return onDisks(host, facts);
@@ -72,6 +87,7 @@ function onGroup(host: HostConfig, facts: StorageFacts, group: GroupFacts): Stor
     by: told === undefined ? "configured" : "group",
     group: usable(group),
     disks: host.storage.disks === undefined ? [] : namedDisks(host, facts),
+    said: facts.record === null ? [] : [PLAIN_NO_MORE],
   });
 }
 
@@ -127,14 +143,6 @@ function onDisks(host: HostConfig, facts: StorageFacts): StorageChoice {
 function begunFirst(taken: readonly Verdict[], begun: readonly string[] | undefined): readonly Verdict[] {
   const same = taken.filter(({ disk }) => disk.names.some((name) => begun?.includes(name)));
   return begun !== undefined && same.length === begun.length && same.length > 0 ? same : taken;
-}
-
-/** Blank disks that came after the choice of `plain`: told, not taken. */
-function later(host: HostConfig, facts: StorageFacts): readonly string[] {
-  const { taken } = foundDisks(verdicts(facts, host.consent.wipe), host.storage);
-  return taken.map(({ name }) =>
-    `Disk ${name} is blank and not taken: layout plain is recorded; to use it, write "storage: { layout: overlay }"`
-  );
 }
 
 function recordedGroup(facts: StorageFacts): GroupFacts {
@@ -210,12 +218,16 @@ function withoutTools(why: string, issues: readonly Issue[]): ToolsMissing {
   });
 }
 
-function noDeviceMapper(layout: Layout): BerthError {
+/** @param layout Undefined: disks are named, and no layout. */
+function noDeviceMapper(layout: Layout | undefined): BerthError {
   return new BerthError({
     code: "missing",
-    object: "storage.layout",
-    message: `Layout ${layout} needs device-mapper, which this kernel has neither built in nor as a module`,
-    next: 'Install the kernel\'s modules, or write "layout: plain"',
+    object: layout === undefined ? "storage.disks" : "storage.layout",
+    message: `${layout === undefined ? "A layout on disks that are named" : `Layout ${layout}`} needs ` +
+      'device-mapper (module "dm_mod"), which this kernel has neither built in nor as a module',
+    next: layout === undefined
+      ? "Install the kernel's modules; or remove storage.disks: directories on the system disk do then"
+      : 'Install the kernel\'s modules, or write "layout: plain"',
   });
 }
 

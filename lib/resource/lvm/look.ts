@@ -4,6 +4,7 @@ import type { Layout } from "../../config/types_storage.ts";
 import type { Command, DeviceEnds, Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
 import { kernelModule } from "../kinds/kernel_module.ts";
+import { livedIn } from "./lived.ts";
 import {
   type BlockDevice,
   fstabDevices,
@@ -71,14 +72,16 @@ export async function storageFacts(look: Look, asked?: Layout): Promise<StorageF
     look.readText(STORAGE_BEGUN),
     asked === "devicemapper" ? engineMajor(look) : null,
   ]);
+  const kept = parseRecord(STORAGE_RECORD, record);
   return {
     ...lvm,
     thinTools,
     fileSystems: [...hasExt4 ? ["ext4"] as const : [], ...hasXfs ? ["xfs"] as const : []],
     engine,
     disks: lvm.deviceMapper ? await diskFacts(look) : [],
-    record: parseRecord(STORAGE_RECORD, record),
+    record: kept,
     begun: parseRecord(STORAGE_BEGUN, begun),
+    lived: kept?.layout === "plain" ? await livedIn(look) : null,
   };
 }
 

@@ -32,13 +32,16 @@ export async function missingStorageTools(look: Look, host: HostConfig): Promise
  * nothing of LVM's is there, nothing that is there already. To be ensured first, and the facts looked at again.
  */
 export function storageTools(host: HostConfig, facts: StorageFacts): readonly AnyResource[] {
-  const { layout = facts.record?.layout } = host.storage;
-  if (!facts.deviceMapper || layout === "plain") return [];
+  const { layout: asked, disks = [] } = host.storage;
+  const recorded = facts.record?.layout;
+  if (!facts.deviceMapper || asked === "plain") return [];
+  const layout = asked ?? (recorded === "plain" ? undefined : recorded);
   const isMember = facts.disks.some(({ signatures }) =>
     signatures.some(({ type }) => type === "LVM2_member")
   );
-  const isWanted = layout !== undefined || isMember ||
-    foundDisks(verdicts(facts, host.consent.wipe), host.storage).taken.length > 0;
+  // Where plain is recorded, no blank disk is taken; but a physical volume may be of the group that was away then.
+  const isWanted = layout !== undefined || isMember || disks.length > 0 ||
+    (recorded !== "plain" && foundDisks(verdicts(facts, host.consent.wipe), host.storage).taken.length > 0);
   if (!isWanted) return [];
   const isThin = layout === "thin" || layout === "devicemapper" ||
     facts.volumes.some(({ thin }) => thin !== null);

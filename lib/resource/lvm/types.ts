@@ -134,6 +134,17 @@ export interface StorageBegun {
   readonly disks: readonly string[];
 }
 
+/** What an engine has in its root on the system disk: counts. */
+export interface Lived {
+  /** "/var/lib/docker". */
+  readonly root: string;
+  readonly containers: number;
+  readonly images: number;
+  /** Of a containerd that keeps the engine's images. */
+  readonly blobs: number;
+  readonly volumes: number;
+}
+
 /** Everything storage is decided from. */
 export interface StorageFacts {
   /** This kernel has device-mapper, or a module of it. Where not, no disk is looked at. */
@@ -152,6 +163,8 @@ export interface StorageFacts {
   readonly volumes: readonly VolumeFacts[];
   readonly record: StorageRecord | null;
   readonly begun: StorageBegun | null;
+  /** What has come to live on the system disk since `plain` was recorded; null: nothing, or another layout. */
+  readonly lived: Lived | null;
 }
 
 /** A volume that gets a file system. */
