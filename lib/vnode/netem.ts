@@ -100,8 +100,8 @@ export function netemWords(netem: Netem): string {
 const SIX_DIGITS = 1e-5;
 /** The kernel keeps a share in 2^-32. In percent; the smallest step that can be asked for is ten times that. */
 const SHARE_SLACK = 1e-7;
-/** Less than half a microsecond, the smallest step that can be asked for. */
-const TIME_SLACK_US = 0.4;
+/** iproute2 6.1 prints times in whole microseconds, of ticks of 64 ns: 1 us comes back as 0 (seen on Linux 6.1). */
+const TIME_SLACK_US = 1.1;
 
 type Options = NonNullable<FoundQdisc["options"]>;
 

@@ -95,7 +95,8 @@ function kept(options: Record<string, unknown>): Record<string, unknown> {
 function tidy(options: Record<string, unknown>): void {
   for (const [key, value] of Object.entries(options)) {
     if (
-      key !== "loss-gemodel" && typeof value === "object" && value !== null && Object.values(value)[0] === 0
+      key !== "loss-gemodel" && key !== "delay" && typeof value === "object" && value !== null &&
+      Object.values(value)[0] === 0
     ) delete options[key];
   }
 }
@@ -128,6 +129,8 @@ function netemOptions(words: readonly string[]): Record<string, unknown> {
     return Array.from({ length: count }, (_, n) => at < 0 ? 0 : Number.parseFloat(words[at + 1 + n]!));
   };
   const six = (value: number) => Number(value.toPrecision(6));
+  // Whole microseconds, of ticks of 64 ns.
+  const time = (us: number) => six(Math.trunc(Math.trunc(us / 0.064) * 0.064) / 1e6);
   const pair = (name: string) => {
     const [share, correlation] = numbers(name, 2).map((percent) => six(percent / 100));
     return { [name]: share, ...(correlation !== 0 && { correlation }) };
@@ -149,8 +152,8 @@ function netemOptions(words: readonly string[]): Record<string, unknown> {
     limit: numbers("limit", 1)[0],
     ...(delay + jitter > 0 && {
       delay: {
-        delay: six(delay / 1e6),
-        jitter: six(jitter / 1e6),
+        delay: time(delay),
+        jitter: time(jitter),
         correlation: six(correlation / 100),
       },
     }),

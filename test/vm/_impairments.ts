@@ -19,7 +19,7 @@ export const FULL: State = {
           lossModel: { toBad: 1%, toGood: 20%, inBad: 90%, inGood: 0.5% },
           duplicate: 0.5%, duplicateCorrelation: 10%, corrupt: 0.25%, corruptCorrelation: 5%,
           reorder: 5%, reorderCorrelation: 50% }
-        ingress: { rate: 768kbit, delay: 5ms, jitter: 1us, loss: 0.000123%, lossCorrelation: 20%, queue: 30packets }`,
+        ingress: { rate: 768kbit, delay: 5ms, jitter: 1ms, loss: 0.000123%, lossCorrelation: 20%, queue: 30packets }`,
   handles: ["1:", "1:"],
   egress: {
     delay: { delay: 0.02, jitter: 0.003, correlation: 0.25 },
@@ -30,7 +30,7 @@ export const FULL: State = {
     gap: 1,
   },
   ingress: {
-    delay: { delay: 0.005, jitter: 0.000001 },
+    delay: { delay: 0.005, jitter: 0.001 },
     "loss-random": { loss: 0.00000123, correlation: 0.2 },
   },
 };

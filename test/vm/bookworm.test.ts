@@ -94,31 +94,33 @@ story(
     const life = await machine.sh("docker inspect -f '{{.Id}} {{.State.Pid}}' left");
     await ping(machine, "left", "10.1.0.2", 10);
     const [egress, ingress] = await bothWays(machine);
-    await reshape(machine, FULL);
-    const full = await bothWays(machine);
-    tell(JSON.stringify(full.map(({ options }) => options)));
-    isShaped(full, FULL);
-    assert.match((await shapingLines(machine)).join("\n"), /qdisc pfifo 3: .* limit 30p/);
-    // Counters go with a qdisc: these were changed, not made anew.
-    assert.ok(egress!.bytes > 0 && full[0]!.bytes >= egress!.bytes, "in place, on the way out");
-    assert.ok(ingress!.bytes > 0 && full[1]!.bytes >= ingress!.bytes, "and on the way in");
-    assert.ok((await ping(machine, "left", "10.1.0.2", 20)).received > 0);
+    try {
+      await reshape(machine, FULL);
+      const full = await bothWays(machine);
+      tell(JSON.stringify(full.map(({ options }) => options)));
+      isShaped(full, FULL);
+      assert.match((await shapingLines(machine)).join("\n"), /qdisc pfifo 3: .* limit 30p/);
+      // Counters go with a qdisc: these were changed, not made anew.
+      assert.ok(egress!.bytes > 0 && full[0]!.bytes >= egress!.bytes, "in place, on the way out");
+      assert.ok(ingress!.bytes > 0 && full[1]!.bytes >= ingress!.bytes, "and on the way in");
+      assert.ok((await ping(machine, "left", "10.1.0.2", 20)).received > 0);
 
-    await reshape(machine, PLAIN);
-    const plain = await bothWays(machine);
-    isShaped(plain, PLAIN);
-    assert.ok(plain.every((one, at) => one.bytes >= full[at]!.bytes), "in place again");
+      await reshape(machine, PLAIN);
+      const plain = await bothWays(machine);
+      isShaped(plain, PLAIN);
+      assert.ok(plain.every((one, at) => one.bytes >= full[at]!.bytes), "in place again");
 
-    await reshape(machine, TABLES);
-    isShaped(await bothWays(machine), TABLES);
-    assert.ok((await ping(machine, "left", "10.1.0.2", 20)).received > 0);
-    assert.match(
-      await machine.sh("berth vnode up left"),
-      /^0 vnodes .*, 1 unchanged/m,
-      "the read-back is what was asked for",
-    );
-
-    await reshape(machine);
+      await reshape(machine, TABLES);
+      isShaped(await bothWays(machine), TABLES);
+      assert.ok((await ping(machine, "left", "10.1.0.2", 20)).received > 0);
+      assert.match(
+        await machine.sh("berth vnode up left"),
+        /^0 vnodes .*, 1 unchanged/m,
+        "the read-back is what was asked for",
+      );
+    } finally {
+      await reshape(machine); // the stories after it are about the experiment
+    }
     assert.equal(await shapingLines(machine), before);
     assert.is(await machine.sh("docker inspect -f '{{.Id}} {{.State.Pid}}' left"), life);
   },
