@@ -1,7 +1,7 @@
 // The command line from argv to exit code: find the task, read its options, run it, tell what came of it.
 // Sets process.exitCode and never ends the process: process.exit would cut a large output to a pipe at 64 KiB.
 import process from "node:process";
-import { list } from "../host/files.ts";
+import { list, readText } from "../host/files.ts";
 import { BerthError } from "../log/error.ts";
 import { createSession, type Settings } from "./context.ts";
 import { nearest } from "./nearest.ts";
@@ -44,7 +44,10 @@ export async function runCommandLine(argv: readonly string[], commands: Commands
   }
   // After a signal nothing that still runs may keep the process; what was written is let out first.
   const code = signalled(controller.signal);
-  if (code !== undefined) process.stdout.write("", () => process.exit(Number(process.exitCode ?? code)));
+  if (code === undefined) return;
+  // A terminal that is lost refuses what is written: that is no failure of its own any more.
+  const exit = Number(process.exitCode ?? code);
+  process.stdout.write("", () => process.exit(exit));
 }
 
 /**
@@ -166,7 +169,7 @@ async function execute(
       process.stdout.write(`${changeText(change, paint)}\n`);
     },
   });
-  const release = catchSignals(controller);
+  const release = await catchSignals(controller);
   try {
     await declared.run(session.context);
   } finally {
@@ -261,19 +264,35 @@ async function validate(
   );
 }
 
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+/** SIGHUP: the terminal is lost (ssh -t), and what is half done is not to stay so. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /** The first signal aborts the task, which then cleans up; the second ends the process at once. */
-function catchSignals(controller: AbortController): () => void {
+async function catchSignals(controller: AbortController): Promise<() => void> {
+  const hangsUp = !await ignoresHangup();
   const handlers = Object.entries(SIGNALS).map(([name, code]) => {
     const handler = () => {
-      if (signalled(controller.signal) !== undefined) process.exit(code);
+      // To the watch it is a word, not an end: who listens for it has it. Under nohup it is to do nothing, and has a
+      // handler all the same: Deno takes the signal for itself, and ends the process where nobody listens.
+      const isHangup = name === "SIGHUP";
+      if (isHangup && (!hangsUp || process.listenerCount(name) > 1)) return;
+      if (signalled(controller.signal) !== undefined) {
+        // A lost terminal hangs up more than once (kernel and shell), and nobody asks for haste by it.
+        if (isHangup) return;
+        process.exit(code);
+      }
       controller.abort(new Signalled(name, code));
     };
     process.on(name, handler);
     return () => process.off(name, handler);
   });
   return () => handlers.forEach((off) => off());
+}
+
+/** True where this process was started to ignore SIGHUP (nohup): the first bit of SigIgn, proc(5). */
+async function ignoresHangup(): Promise<boolean> {
+  const status = await readText("/proc/self/status").catch(() => null);
+  return Number.parseInt(/^SigIgn:\t[0-9a-f]*([0-9a-f])$/m.exec(status ?? "")?.[1] ?? "0", 16) % 2 === 1;
 }
 
 class Signalled extends Error {
