@@ -24,9 +24,6 @@ export function rcResources(facts: Pick<HostFacts, "init" | "berth">) {
 /** Last, and needing none: whatever failed before it is tried again at the next boot. */
 export const rcStep: Step = { name: "rc", needs: [], stages: [(_config, facts) => rcResources(facts)] };
 
-/** What is said where there is nothing to install into. */
-export const NO_INIT = "No init system runs here: nothing will start berth at boot";
-
 /** Which init system lies in an image, whatever runs outside its chroot. */
 export async function installedInit(look: Look): Promise<RcInit> {
   const places = ["/sbin/init", "/usr/sbin/init"];
@@ -41,6 +38,16 @@ export async function installedInit(look: Look): Promise<RcInit> {
     object: "init system",
     message: "Found neither systemd (as /sbin/init) nor sysvinit (/etc/inittab and update-rc.d)",
     next: "Install one of them first, or have berth boot called by what there is",
+  });
+}
+
+/** Asked for by name, it is an error: `host up`, which asks for all that can be had, goes without. */
+function noInit(): BerthError {
+  return new BerthError({
+    code: "missing",
+    object: "init system",
+    message: "No init system runs here: nothing will start berth at boot",
+    next: "For an image: berth host rc --image; else have berth boot called by what starts this machine",
   });
 }
 
@@ -118,10 +125,9 @@ Examples:
     const facts = await hostFacts(context.host);
     if (remove) return await removeRc(context, facts.init);
     if (!image) {
+      if (facts.init === null) throw noInit();
       await runStep(context, rcStep);
-      return facts.init === null
-        ? context.output({ init: null }, `${NO_INIT}; for an image: berth host rc --image`)
-        : context.output({ init: facts.init });
+      return context.output({ init: facts.init });
     }
     const init = await installedInit(context.host);
     const { host, mode, signal } = context;

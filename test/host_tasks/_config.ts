@@ -24,6 +24,7 @@ export const CONFIG: Config = {
       subnet: "172.16.0.0/12",
       address: "172.16.0.1",
       driver: "bridge",
+      isolation: "experiments",
       gatewayTimeoutMs: 20_000,
       nat: true,
       routable: [],

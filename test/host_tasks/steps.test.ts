@@ -117,6 +117,25 @@ test("host rc takes either --image or --remove, and looks at nothing before", as
   assert.match(error?.message ?? "", '"--image" and "--remove" do not go together');
 });
 
+test("host rc ends as a thing that is missing where no init system runs, and writes nothing", async () => {
+  for (const mode of ["apply", "plan"] as const) {
+    const host = createFakeHost();
+    const context = {
+      ...{ host, mode, changes: [], options: { image: false, remove: false } },
+      ...{ config: () => Promise.resolve(CONFIG), tell: assert.unreachable, output: assert.unreachable },
+    } as unknown as Parameters<typeof hostRc.run>[0];
+    const error = await Promise.resolve(hostRc.run(context)).then(
+      () => null,
+      (thrown) => thrown as BerthError,
+    );
+    assert.is(error?.code, "missing");
+    assert.is(error?.exit, 4);
+    assert.match(error?.message ?? "", "No init system runs here: nothing will start berth at boot");
+    assert.match(error?.next ?? "", "berth host rc --image");
+    assert.equal(host.done, []);
+  }
+});
+
 test("every need is a step that comes before", () => {
   const before = new Set<string>();
   for (const { name, needs } of STEPS) {
