@@ -4,6 +4,8 @@ import { createHash } from "node:crypto";
 import ipaddr from "ipaddr.js";
 import { Problem } from "./problem.ts";
 
+export { linkMac } from "./link_mac.ts";
+
 /** An address. */
 export interface Address {
   readonly family: 4 | 6;
@@ -178,18 +180,6 @@ function hash(text: string): Buffer {
 export function controlMac(address: Address): string {
   const hex = address.value.toString(16).padStart(8, "0");
   return `02:00:${hex.slice(0, 2)}:${hex.slice(2, 4)}:${hex.slice(4, 6)}:${hex.slice(6, 8)}`;
-}
-
-/**
- * The MAC of a link when none is given: 02: and five bytes of a hash of both names, the same for ever. Never
- * 02:00 (control interfaces) nor 02:42 (Docker's own).
- */
-export function linkMac(vnode: string, link: string): string {
-  const bytes = hash(`berth link\0${vnode}\0${link}`);
-  const second = bytes[0] === 0x00 || bytes[0] === 0x42 ? 0xbe : bytes[0]!;
-  return ["02", ...[second, ...bytes.subarray(1, 5)].map((byte) => byte.toString(16).padStart(2, "0"))].join(
-    ":",
-  );
 }
 
 /**

@@ -1,7 +1,7 @@
 // A lan: a Linux bridge of ours, a plain wire for layer 2, as a resource; and all that a lan is made of. The host has
 // an address on it only where `host` says so, else it is kept off by the firewall. Ports come and go with their
 // vnodes (wire.ts); what joins it to the world is lan_uplink.ts's.
-import { linkMac } from "../config/address.ts";
+import { linkMac } from "../config/link_mac.ts";
 import type { LanSpec } from "../config/types.ts";
 import { ipBatch } from "../host/batch.ts";
 import type { Look } from "../host/types.ts";

@@ -42,7 +42,7 @@ async function offered(line: string): Promise<readonly string[]> {
 
 const CASES: Readonly<Record<string, readonly string[]>> = {
   "berth ver": ["verify", "version"],
-  "berth vnode li": ["list"],
+  "berth vnode li": ["link", "list"],
   "berth version --js": ["--json"],
   "berth version --dry": [],
   "berth completion ": ["bash", "zsh"],

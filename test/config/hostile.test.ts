@@ -33,6 +33,9 @@ const CARRIED: Readonly<Record<string, (config: Config) => unknown>> = {
   "vnodes.command[]": (config) => config.vnodes[0]!.command![0],
   "vnodes.env.*": (config) => config.vnodes[0]!.env.A,
   "host.kernel.sysctls.*": (config) => config.host.kernel.sysctls["net.a"],
+  // Written below /proc/sys as they are, by no shell's word.
+  "vnodes.sysctls.*": (config) => config.vnodes[0]!.sysctls!["net.ipv4.tcp_ecn"],
+  "vnodes.links[].sysctls.*": (config) => config.vnodes[0]!.links[0]!.sysctls!["ipv4.rp_filter"],
   "host.engine.options.*": (config) => config.host.engine.options["a"],
 };
 
@@ -79,6 +82,7 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "host.watch.resync": (text) => ({ host: { watch: { resync: text } } }),
   [`lans.${KEY}`]: (text) => ({ vnodes: { lans: { [text]: {} } } }),
   "lans.name": (text) => ({ vnodes: { lans: [{ name: text }] } }),
+  "lans.driver": (text) => ({ vnodes: { lans: { wire: { driver: text } } } }),
   "lans.subnet": (text) => ({ vnodes: { lans: { wire: { subnet: text } } } }),
   "lans.device": (text) => ({ vnodes: { lans: { wire: { device: text } } } }),
   "lans.host[]": (text) => ({ vnodes: { lans: { wire: { host: [text] } } } }),
@@ -103,6 +107,15 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "vnodes.links[].rate": (text) => link({ rate: text }),
   "vnodes.links[].delay": (text) => link({ delay: text }),
   "vnodes.links[].loss": (text) => link({ loss: text }),
+  ...Object.fromEntries(["", "egress", "ingress"].flatMap(shapeFields)),
+  ...Object.fromEntries(["up", "down", "offset"].map((key) => [
+    `vnodes.links[].flap.${key}`,
+    (text: string) => link({ flap: { up: "10s", down: "2s", [key]: text } }),
+  ])),
+  [`vnodes.links[].sysctls.${KEY}`]: (text) => link({ sysctls: { [text]: "1" } }),
+  "vnodes.links[].sysctls.*": (text) => link({ sysctls: { "ipv4.rp_filter": text } }),
+  [`vnodes.sysctls.${KEY}`]: (text) => vnode({ sysctls: { [text]: "1" } }),
+  "vnodes.sysctls.*": (text) => vnode({ sysctls: { "net.ipv4.tcp_ecn": text } }),
   "vnodes.links[].egress.rate": (text) => link({ egress: { rate: text } }),
   "vnodes.links[].egress.delay": (text) => link({ egress: { delay: text } }),
   "vnodes.links[].egress.loss": (text) => link({ egress: { loss: text } }),
@@ -127,6 +140,28 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "vnodes.firewall.rules[].to": (text) => vnode({ firewall: { rules: [{ out: "drop", to: text }] } }),
   "vnodes.forward[].protocol": (text) => vnode({ forward: [{ port: 30022, to: 22, protocol: text }] }),
 };
+
+/** All that netem can do, on a link or one of its directions. */
+function shapeFields(way: string): readonly [string, (text: string) => object][] {
+  const flat = ["queue", "jitter", "jitterCorrelation", "distribution", "lossCorrelation", "duplicate"];
+  const more = ["duplicateCorrelation", "corrupt", "corruptCorrelation", "reorder", "reorderCorrelation"];
+  const path = way === "" ? "vnodes.links[]" : `vnodes.links[].${way}`;
+  const made = (keys: Record<string, unknown>) => link(way === "" ? keys : { [way]: keys });
+  return [
+    ...[...flat, ...more].map((key) =>
+      [`${path}.${key}`, (text: string) => made({ [key]: text })] as [string, (text: string) => object]
+    ),
+    ...["toBad", "toGood", "inBad", "inGood"].map((key) =>
+      [
+        `${path}.lossModel.${key}`,
+        (text: string) => made({ lossModel: { toBad: "1%", toGood: "9%", [key]: text } }),
+      ] as [
+        string,
+        (text: string) => object,
+      ]
+    ),
+  ];
+}
 
 function vnode(keys: Record<string, unknown>) {
   return { vnodes: { vnodes: { left: { image: "debian", ...keys } } } };
