@@ -2,6 +2,7 @@
 // networks. Looks, and throws a configuration error that offers free subnets. Changes nothing.
 import { BerthError, type Issue } from "../log/error.ts";
 import type { Look } from "../host/types.ts";
+import { ipList } from "./kinds/ip_list.ts";
 import { askIp } from "./kinds/link.ts";
 import { freeSubnets, overlap, parseSubnet, type Subnet, subnetText } from "./ipv4.ts";
 
@@ -94,7 +95,7 @@ async function takenSubnets(look: Look, control: ControlSubnet): Promise<readonl
   const isOwn = (name: string | undefined) => name === network || name === "docker0" || name === "bridge";
   const own = parseSubnet(control.subnet);
   const ownText = own === null ? "" : subnetText(own);
-  for (const { ifname, addr_info } of parseList<Address>(addresses.stdout)) {
+  for (const { ifname, addr_info } of ipList<Address>(addresses.stdout)) {
     if (isOwn(ifname) && !(ifname === network && control.hasDevice)) continue;
     for (const { local, prefixlen } of addr_info) {
       // An alias that berth had under another address goes with its network.
@@ -102,7 +103,7 @@ async function takenSubnets(look: Look, control: ControlSubnet): Promise<readonl
       add(`address ${local}/${prefixlen} of ${ifname}`, `${local}/${prefixlen}`);
     }
   }
-  for (const { dst, dev, gateway, protocol } of parseList<Route>(routes.stdout)) {
+  for (const { dst, dev, gateway, protocol } of ipList<Route>(routes.stdout)) {
     // What the kernel made with an address is told with that address.
     if (isOwn(dev) && !(dev === network && control.hasDevice && protocol !== "kernel")) continue;
     if (dst !== "default" && dst !== ownText) add(`route to ${dst}`, dst);
@@ -118,9 +119,4 @@ async function takenSubnets(look: Look, control: ControlSubnet): Promise<readonl
     }
   }
   return taken;
-}
-
-/** iproute2 says nothing at all instead of "[]" in some versions. */
-function parseList<Item>(text: string): readonly Item[] {
-  return text.trim() === "" ? [] : JSON.parse(text) as readonly Item[];
 }

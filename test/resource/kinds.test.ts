@@ -67,6 +67,17 @@ test("jsonFile() gives back keys that a later configuration came to own", async 
   assert.is(await host.readText("/etc/d.json"), '{"a":1,"b":2}');
 });
 
+test("an ip that prints no JSON is named, with what it printed and where to look", async () => {
+  const host = createFakeHost({
+    commands: [({ argv }) => argv[0] === "ip" ? { stdout: "garbage\n" } : null],
+  });
+  const error = await failure(engine(host).ensure(bridge("br0", { alias: "berth x" })));
+  assert.is(error.code, "command-failed");
+  assert.match(error.message, '"ip -j" printed no JSON list, but "garbage"');
+  assert.match(error.next, "type -a ip");
+  assert.equal(host.done.filter((line) => !/journal|lock|berth$/.test(line)), []);
+});
+
 test("jsonErrorLine() finds the line, and none in JSON", () => {
   for (const good of ['{"a":[1,-2.5e3,{"b":null}],"c":"\\u00e9\\n"}', " [ ] ", '"x"', "{}", '{"a":{}}']) {
     assert.is(jsonErrorLine(good), null, good);

@@ -2,6 +2,7 @@
 // neither becomes the other under the vnodes and devices on it. Only looks; asked before anything is changed.
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
+import { ipList } from "../kinds/ip_list.ts";
 import { askIp } from "../kinds/link.ts";
 
 /** The two ways of putting vnodes on the control network: also the kinds of the link that stands for it. */
@@ -15,11 +16,11 @@ export type ControlDriver = "bridge" | "macvlan";
  */
 export async function checkControlDriver(look: Look, name: string, driver: ControlDriver): Promise<void> {
   const { stdout } = await askIp(look, ["-j", "-d", "addr", "show"]);
-  const links = stdout.trim() === "" ? [] : JSON.parse(stdout) as readonly {
+  const links = ipList<{
     readonly ifname: string;
     readonly ifalias?: string;
     readonly linkinfo?: { readonly info_kind?: string };
-  }[];
+  }>(stdout);
   const link = links.find(({ ifname }) => ifname === name);
   const kind = link?.linkinfo?.info_kind;
   if (link?.ifalias?.startsWith("berth") !== true || kind === driver) return;

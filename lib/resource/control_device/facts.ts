@@ -1,6 +1,7 @@
 // One look at a network device and all that hangs on it: addresses, routes of every table, rules, neighbours,
 // parameters. Reads only, and parses what `ip` prints. What is done with it is batch.ts'.
 import type { Look } from "../../host/types.ts";
+import { ipList } from "../kinds/ip_list.ts";
 import { askIp } from "../kinds/link.ts";
 
 /** An address as `ip -j addr` tells it; only what is carried over. */
@@ -83,7 +84,7 @@ export async function deviceFacts(look: Look, name: string): Promise<DeviceFacts
     askIp(look, ["-6", "rule", "show"]),
     askIp(look, ["-j", "neigh", "show"]),
   ]);
-  const all = parseList<LinkJson>(links.stdout);
+  const all = ipList<LinkJson>(links.stdout);
   const link = all.find((one) => one.ifname === name);
   if (link === undefined) return null;
   return {
@@ -101,7 +102,7 @@ export async function deviceFacts(look: Look, name: string): Promise<DeviceFacts
     routes6: routesOf(routes6.stdout, name),
     rules4: rulesOf(rules4.stdout, name),
     rules6: rulesOf(rules6.stdout, name),
-    neighbours: parseList<DeviceNeighbour & { dev?: string }>(neighbours.stdout)
+    neighbours: ipList<DeviceNeighbour & { dev?: string }>(neighbours.stdout)
       .filter((one) => one.dev === name && one.lladdr !== undefined)
       .map(({ dst, lladdr, state }) => ({ dst, lladdr, state })),
     riders: all.filter((one) => one.link === name && RIDERS.includes(one.linkinfo?.info_kind ?? ""))
@@ -170,10 +171,6 @@ function rulesOf(text: string, name: string): string[] {
   return text.split("\n").map((line) => line.replace(":", " ").split(/\s+/).filter((word) => word !== ""))
     .filter((words) => names(words, ["iif", "oif"], name))
     .map((words) => words.filter((word) => word !== "[detached]").join(" "));
-}
-
-function parseList<Item>(text: string): readonly Item[] {
-  return text.trim() === "" ? [] : JSON.parse(text) as readonly Item[];
 }
 
 /** Folders below /proc/sys/net that have a directory for each device. */

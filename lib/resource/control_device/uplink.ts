@@ -2,6 +2,7 @@
 // control network's own task ask this; neither moves anything by it.
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
+import { ipList } from "../kinds/ip_list.ts";
 import { askIp } from "../kinds/link.ts";
 import { subnetOf } from "./batch.ts";
 import type { DeviceAddress } from "./facts.ts";
@@ -47,7 +48,7 @@ interface LinkJson {
  */
 export async function findUplinks(look: Look, place: ControlPlace): Promise<Uplinks> {
   const output = await askIp(look, ["-j", "-d", "addr", "show"]);
-  const links = output.stdout.trim() === "" ? [] : JSON.parse(output.stdout) as readonly LinkJson[];
+  const links = ipList<LinkJson>(output.stdout);
   const ports = links.filter((one) => one.master === place.bridge);
   const moved = ports.find((one) => one.ifalias === DEVICE_MARK)?.ifname ?? null;
   if (place.device === undefined) return { wanted: null, moved };
@@ -71,9 +72,7 @@ async function defaultDevice(look: Look, bridge: string): Promise<string> {
   let isOverBridge = false;
   for (const family of ["-4", "-6"]) {
     const output = await askIp(look, ["-j", family, "route", "show", "default"]);
-    const routes = output.stdout.trim() === ""
-      ? []
-      : JSON.parse(output.stdout) as readonly { readonly dev?: string }[];
+    const routes = ipList<{ readonly dev?: string }>(output.stdout);
     isOverBridge ||= routes.some(({ dev }) => dev === bridge);
     const device = routes.find(({ dev }) => dev !== undefined && dev !== bridge)?.dev;
     if (device !== undefined) return device;

@@ -3,6 +3,7 @@ import { ipBatch } from "../../host/batch.ts";
 import type { Look, Output } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
 import type { Change, Op, Resource } from "../types.ts";
+import { ipList } from "./ip_list.ts";
 
 /** A bridge as far as berth cares. */
 export interface BridgeState {
@@ -241,7 +242,7 @@ async function linkOf(look: Look, name: string): Promise<LinkJson | undefined> {
   const output = await askIp(look, ["-j", "-d", "addr", "show"]);
   let links = parsed.get(output);
   if (links === undefined) {
-    const all = output.stdout.trim() === "" ? [] : JSON.parse(output.stdout) as LinkJson[];
+    const all = ipList<LinkJson>(output.stdout);
     links = new Map(all.map((link) => [link.ifname ?? "", link]));
     parsed.set(output, links);
   }

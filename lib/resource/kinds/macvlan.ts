@@ -3,6 +3,7 @@
 import { ipBatch } from "../../host/batch.ts";
 import { BerthError } from "../../log/error.ts";
 import type { Op, Resource } from "../types.ts";
+import { ipList } from "./ip_list.ts";
 import { askIp } from "./link.ts";
 
 /** What a macvlan is. */
@@ -49,8 +50,7 @@ export function macvlan(
     volatile: true,
     async observe(look) {
       const { stdout } = await askIp(look, ["-j", "-d", "addr", "show"]);
-      const links = stdout.trim() === "" ? [] : JSON.parse(stdout) as readonly LinkJson[];
-      const link = links.find((one) => one.ifname === name);
+      const link = ipList<LinkJson>(stdout).find((one) => one.ifname === name);
       return link === undefined ? null : {
         kind: link.linkinfo?.info_kind ?? "none",
         parent: link.link ?? "",
