@@ -10,7 +10,7 @@ import { checkVnodeSysctls, sysctlsOf } from "./check_sysctls.ts";
 import { Problem } from "./problem.ts";
 import type { VnodeDraft } from "./schema_vnodes.ts";
 import type { VnodeSpec } from "./types.ts";
-import type { Loose, Report, Where } from "./validate.ts";
+import type { Loose, Where } from "./validate.ts";
 
 /** A vnode as it was written, and where. */
 export interface FoundVnode {

@@ -86,12 +86,15 @@ export function graphOf(records: readonly VnodeRecord[], statuses: readonly Vnod
 }
 
 function shapeWords(shape: Shape): string {
-  const share = (percent: number | undefined, what: string) => percent ? `${formatPercent(percent)} ${what}` : "";
+  const share = (percent: number | undefined, what: string) =>
+    percent ? `${formatPercent(percent)} ${what}` : "";
   const { queue } = shape;
   return [
     shape.rateBps === undefined ? "" : formatRate(shape.rateBps),
     queue === undefined ? "" : `queue ${formatQueue(queue)}`,
-    shape.delayUs ? formatDelay(shape.delayUs) + (shape.jitterUs ? `±${formatDelay(shape.jitterUs)}` : "") : "",
+    shape.delayUs
+      ? formatDelay(shape.delayUs) + (shape.jitterUs ? `±${formatDelay(shape.jitterUs)}` : "")
+      : "",
     share(shape.lossPercent, "lost"),
     shape.lossModel === undefined ? "" : "lost in bursts",
     share(shape.duplicatePercent, "twice"),

@@ -9,7 +9,7 @@ import { renderTable } from "../../lib/cli/table.ts";
 import { painter } from "../../lib/cli/terminal.ts";
 import { DOCKERD_LOG } from "../../lib/resource/engine_service.ts";
 import { ifbName } from "../../lib/vnode/names.ts";
-import { WATCH_LOG } from "../../lib/watch/presence.ts";
+import { WATCH_LOG } from "../../lib/resource/rc/sysv_scripts.ts";
 import { openSandbox, type Sandbox } from "../../test/sandbox/harness.ts";
 import { distDirectory } from "./_bundle.ts";
 import { killAll } from "./_run.ts";
