@@ -3,6 +3,7 @@
 import type { Look } from "../host/types.ts";
 import { type ContainerdState, observeContainerd } from "./containerd_service.ts";
 import { UNDER, underCover } from "./cover_ops.ts";
+import { RAN_PATH } from "./engine_backup.ts";
 import { DAEMON_JSON, type EngineState, observeEngine, parseJson } from "./engine_look.ts";
 import { observePlace, observeRoom, type Place } from "./engine_root_look.ts";
 import { jsonFile } from "./kinds/json_file.ts";
@@ -76,7 +77,7 @@ export async function observeContainerdRoot(
   { to, back, mount }: { readonly to: string; readonly back: boolean; readonly mount: string | undefined },
 ): Promise<ContainerdRootState> {
   const [engine, containerd, line, stateText, noteText, bootId, markText, mountText] = await Promise.all([
-    observeEngine(look, jsonFile(DAEMON_JSON, {}), { waits: true }),
+    observeEngine(look, jsonFile(DAEMON_JSON, {}, { good: RAN_PATH }), { waits: true }),
     observeContainerd(look),
     containerdLine(to).observe(look),
     look.readText(CONTAINERD_STATE),

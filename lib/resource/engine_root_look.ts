@@ -2,6 +2,7 @@
 // what is mounted below. Only looks; engine_root.ts compares.
 import type { Look } from "../host/types.ts";
 import { DAEMON_JSON, type EngineState, observeEngine, parseJson } from "./engine_look.ts";
+import { RAN_PATH } from "./engine_backup.ts";
 import type { JsonObject } from "./kinds/json.ts";
 import { jsonFile } from "./kinds/json_file.ts";
 import { type Mount, MOUNTINFO, mountOf, parseMounts, rootWithin } from "./kinds/mounts.ts";
@@ -67,7 +68,7 @@ export interface EngineRootState {
 
 /** The file with the keys that are a root's. */
 export function rootFile(root: string, options: Readonly<Record<string, unknown>>) {
-  return jsonFile(DAEMON_JSON, { ...options as JsonObject, "data-root": root });
+  return jsonFile(DAEMON_JSON, { ...options as JsonObject, "data-root": root }, { good: RAN_PATH });
 }
 
 /** The root that a text of daemon.json names, or the engine's default. Pure. */

@@ -6,6 +6,7 @@ import { GATE_PATH } from "../../lib/gate/script.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import { DAEMON_JSON, engine } from "../../lib/resource/engine.ts";
 import { USUAL_SOCKET } from "../../lib/resource/engine_flags.ts";
+import { RAN_PATH } from "../../lib/resource/engine_backup.ts";
 import type { JsonObject } from "../../lib/resource/kinds/json.ts";
 import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
 import { runStep, type Step } from "./_step.ts";
@@ -35,7 +36,7 @@ export function engineOptions(config: Config): JsonObject {
 /** File and daemon are one thing: the file means nothing until the daemon has read it. */
 export function daemonJsonResources(config: Config, start: "now" | "later" = "now") {
   const keys = engineOptions(config);
-  const file = jsonFile(DAEMON_JSON, keys);
+  const file = jsonFile(DAEMON_JSON, keys, { good: RAN_PATH });
   return [
     engine({
       file,

@@ -38,6 +38,29 @@ test("jsonFile() refuses a file that is no JSON and names the line", async () =>
   );
 });
 
+test("jsonFile() tells of a byte order mark, and where the last good text lies, if it does", async () => {
+  const host = createFakeHost({ files: { "/etc/d.json": '\uFEFF{ "a": 1 }' } });
+  const file = jsonFile("/etc/d.json", { c: 1 }, { good: "/var/lib/d.ran" });
+  const before = await failure(engine(host).ensure(file));
+  assert.match(before.message, 'Cannot merge keys into "/etc/d.json": it begins with a byte order mark');
+  assert.match(before.next, "sed -i '1s/^\\xEF\\xBB\\xBF//' /etc/d.json");
+  assert.not.match(before.next, "/var/lib/d.ran");
+  host.machine.files.set("/etc/d.json", { text: "{torn", mode: 0o644 });
+  host.machine.files.set("/var/lib/d.ran", { text: "{}", mode: 0o600 });
+  const after = await failure(engine(host).ensure(file));
+  assert.match(after.message, "it is no JSON from line 1 on");
+  assert.match(after.next, 'the last good text is "/var/lib/d.ran"');
+});
+
+test("jsonFile() tells a link that leads nowhere before anything is written", async () => {
+  const host = createFakeHost({ files: {} });
+  host.machine.symlinks.set("/etc/d.json", "/nowhere/d.json");
+  const plan = createEnsure({ host, mode: "plan", journal: createJournal(host) });
+  const error = await failure(plan.ensure(jsonFile("/etc/d.json", { c: 1 })));
+  assert.is(error.code, "refused");
+  assert.match(error.message, '"/etc/d.json" is a symbolic link to "/nowhere/d.json", where nothing is');
+});
+
 test("jsonFile() keeps order, indentation and mode, and writes nothing that its judge refuses", async () => {
   const text = '{\n\t"z": 1,\n\t"a": {\n\t\t"deep": [1]\n\t}\n}';
   const judge = { verdict: 0 };

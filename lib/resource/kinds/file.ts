@@ -51,6 +51,7 @@ export async function observeFile(look: Look, path: string): Promise<FileState |
   if (found === null) return null;
   if (found.kind !== "file" && found.kind !== "link") throw notA("file", path, found);
   const text = await look.readText(path);
+  if (text === null && found.kind === "link") throw nowhere(path, await look.readLink(path));
   // A link is written through, so its target's mode is none of ours; 0644 is what a new target would get.
   return text === null ? null : { text, mode: found.kind === "link" ? 0o644 : found.mode };
 }
@@ -113,6 +114,16 @@ function notA(wanted: string, path: string, found: FileStat): BerthError {
     object: `${wanted} ${path}`,
     message: `Found a ${found.kind} at "${path}", wanted a ${wanted}`,
     next: `Move "${path}" away, then run this again`,
+  });
+}
+
+/** Nothing can be written through it, and what it was for, only who made it knows. */
+function nowhere(path: string, target: string | null): BerthError {
+  return new BerthError({
+    code: "refused",
+    object: `file ${path}`,
+    message: `"${path}" is a symbolic link to "${target ?? ""}", where nothing is`,
+    next: `Put the file back that it leads to, or remove the link: rm ${path}`,
   });
 }
 

@@ -1,6 +1,6 @@
 // A JSON file that berth shares with others (daemon.json): we own some keys, everything else is kept as it is, with
 // its order and indentation.
-import type { Command } from "../../host/types.ts";
+import type { Command, Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
 import type { Change, Op, Resource } from "../types.ts";
 import { fileChange, type FileState, observeFile } from "./file.ts";
@@ -47,6 +47,8 @@ export interface JsonFilePrior {
 export interface JsonFileOptions {
   /** Mode of a file that is not there yet. @default {0o644} */
   readonly mode?: number;
+  /** Where its last good text is kept, if it is: told where the file cannot be read. */
+  readonly good?: string;
   /** A command that judges a candidate by exit code before it takes the file's place; null: nobody can judge. */
   readonly accepts?: (candidate: string) => Command | null;
   /** @default {"safe"} */
@@ -97,7 +99,8 @@ export function jsonFile(
       const file = await observeFile(look, path);
       const left = await look.stat(candidate) !== null;
       if (file === null && !left) return null;
-      return { file, value: parsed(path, file?.text ?? "{}"), candidate: left };
+      const value = await parsedOrGood(look, path, file?.text ?? "{}", options.good);
+      return { file, value, candidate: left };
     },
     diff(found) {
       const value = found?.value ?? {};
@@ -184,9 +187,29 @@ function written(value: JsonObject, like: string): string {
   return JSON.stringify(value, null, indentationOf(like)) + end;
 }
 
-function parsed(path: string, text: string): JsonObject {
+/** As parsed; where it fails, it tells of the last good text, if that is there. */
+async function parsedOrGood(
+  look: Look,
+  path: string,
+  text: string,
+  good: string | undefined,
+): Promise<JsonObject> {
+  try {
+    return parsed(path, text);
+  } catch (error) {
+    if (good === undefined || await look.stat(good) === null) throw error;
+    return parsed(path, text, `; the last good text is "${good}"`);
+  }
+}
+
+/** @throws {BerthError} code `refused` where it is no JSON object. */
+function parsed(path: string, text: string, tail = ""): JsonObject {
   if (text.trim() === "") return {};
-  let why = `it is no JSON from line ${jsonErrorLine(text) ?? 1} on`;
+  // RFC 8259, 8.1: no writer may add one; an engine does not read on behind it either.
+  const hasMark = text.startsWith("\uFEFF");
+  let why = hasMark
+    ? "it begins with a byte order mark, which JSON does not have"
+    : `it is no JSON from line ${jsonErrorLine(text) ?? 1} on`;
   try {
     const value: unknown = JSON.parse(text);
     if (isObject(value)) return value;
@@ -198,6 +221,8 @@ function parsed(path: string, text: string): JsonObject {
     code: "refused",
     object: `file ${path}`,
     message: `Cannot merge keys into "${path}": ${why}`,
-    next: `Correct "${path}" by hand; berth does not overwrite what it cannot read`,
+    next: (hasMark
+      ? `Take the mark away: sed -i '1s/^\\xEF\\xBB\\xBF//' ${path}`
+      : `Correct "${path}" by hand; berth does not overwrite what it cannot read`) + tail,
   });
 }
