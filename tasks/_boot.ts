@@ -22,6 +22,8 @@ const BOOT_LOCK_MS = 900_000;
 /** What became of a boot. */
 export interface Tried {
   readonly host: Outcomes;
+  /** What is wrong with host.yaml, told before all else. */
+  readonly faulty: BerthError | null;
   readonly vnodes: readonly Outcome[];
   /** How many vnodes the configuration has. */
   readonly declared: number;
@@ -86,8 +88,13 @@ export async function bootVnodes(
  *
  * @throws {BerthError} with the code of the first.
  */
-export function throwAll({ host, vnodes, errors }: Tried): void {
-  const all = [thrownBy(() => throwFailures(host)), ...errors, thrownBy(() => throwFailed(vnodes))]
+export function throwAll({ host, faulty, vnodes, errors }: Tried): void {
+  const all = [
+    faulty ?? undefined,
+    thrownBy(() => throwFailures(host)),
+    ...errors,
+    thrownBy(() => throwFailed(vnodes)),
+  ]
     .filter((error) => error !== undefined);
   const [first] = all;
   if (first === undefined) return;

@@ -1,7 +1,7 @@
 // How the watch is put together, for `berth watch` and `berth boot --foreground`.
 import process from "node:process";
 import type { TaskContext } from "../lib/cli/task.ts";
-import { loadHostConfig } from "../lib/config/load.ts";
+import { loadSomeHost } from "../lib/config/last_good.ts";
 import { createDocker } from "../lib/docker/client.ts";
 import { systemClock } from "../lib/docker/clock.ts";
 import { engineDoor } from "../lib/docker/door.ts";
@@ -22,13 +22,22 @@ import { firewallStep } from "./host/firewall.ts";
 /** Watches until the context's signal aborts. @throws {BerthError} code `locked` when another watch runs. */
 export async function runWatch(context: TaskContext<unknown>, pid: number): Promise<void> {
   // Only what the watch itself needs: a slip in a vnode's file must not leave all vnodes unwatched.
-  const config = await loadHostConfig({ look: context.host, directory: context.configDirectory });
+  const { config, from, fault } = await loadSomeHost({
+    look: context.host,
+    directory: context.configDirectory,
+  });
   const { signal } = context;
   // It runs for months: each line says when, unless the journal does.
   const log = createLog({
     format: underJournal(stderrFile()) ? "journal" : "file",
     level: context.verbose ? "debug" : "info",
   });
+  if (fault !== null) {
+    const message = from === "last good"
+      ? "host.yaml is faulty: watches by the last good one"
+      : "host.yaml is faulty, and no good one is kept: watches the vnodes, and leaves the host as it is";
+    log.warn(message, { error: fault.message, place: fault.issues[0]?.place });
+  }
   const { socket } = config.host.engine;
   const docker = createDocker({ socket });
   // Its own hands: lean ones, and not aborted with the signal, so that what is half done is finished.
@@ -66,6 +75,7 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
       },
       engineCrashed: () => engineCrashed(host, systemClock),
       async mendGround() {
+        if (from === "defaults") return; // nobody knows what is wanted of it
         const facts = await hostFacts(host);
         for (const stage of [...firewallStep.stages, controlNetGround]) {
           const ensured = await hands().ensureAll(await stage(config, facts, host));

@@ -4,6 +4,7 @@ import process from "node:process";
 import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
 import { task, type TaskContext } from "../lib/cli/task.ts";
+import { keepGood, loadSomeHost } from "../lib/config/last_good.ts";
 import { loadUsable } from "../lib/config/load.ts";
 import { BerthError } from "../lib/log/error.ts";
 import { ensureWatch, type WatchStart } from "../lib/watch/presence.ts";
@@ -63,6 +64,9 @@ Examples:
       context.log.error("Not all is as wanted", {
         error: error instanceof Error ? error.message : String(error),
       });
+      for (const { place, message } of error instanceof BerthError ? error.issues : []) {
+        context.log.error(message, { place });
+      }
     }
     if (stays) return await runWatch(context, process.pid);
     context.output(
@@ -80,14 +84,28 @@ Examples:
 
 /** All of it; what fails is in the answer, not thrown, save what leaves nothing to be tried. */
 async function boot(given: TaskContext<{ foreground: boolean }>, before: boolean): Promise<Tried> {
-  const { config, fault } = await loadUsable({ look: given.host, directory: given.configDirectory });
+  const directory = given.configDirectory;
+  const some = await loadSomeHost({ look: given.host, directory });
+  const { look, from, fault: faulty } = some;
+  if (faulty !== null) {
+    given.log.warn(
+      from === "last good"
+        ? "host.yaml is faulty: goes on with the last good one"
+        : "host.yaml is faulty, and no good one is kept: leaves the host as it is, and starts vnodes from their records",
+    );
+  }
+  const { config, fault } = from === "defaults"
+    ? { config: some.config, fault: null }
+    : await loadUsable({ look, directory });
   // What a faulty file of vnodes.d says is left out: the host, the watch and the others do not hang on it.
   const context: TaskContext<unknown> = Object.create(given, {
     config: { value: () => Promise.resolve(config) },
   });
   context.progress("Preparing the host");
-  const host = await applyAll(context, before ? STEPS_BEFORE_ENGINE : STEPS);
-  if (before) return { host, vnodes: [], declared: 0, errors: [] };
+  const steps = from === "defaults" ? [] : before ? STEPS_BEFORE_ENGINE : STEPS;
+  const host = await applyAll(context, steps);
+  if (from === "file" && given.mode === "apply") await keepGood(given.host, directory);
+  if (before) return { host, faulty, vnodes: [], declared: 0, errors: [] };
   const errors: unknown[] = fault === null ? [] : [fault];
   const lost = host.steps.filter(({ step, result }) => result !== "done" && VNODES_NEED.includes(step));
   const tried = lost.length > 0
@@ -115,10 +133,11 @@ async function boot(given: TaskContext<{ foreground: boolean }>, before: boolean
       return undefined;
     });
   }
-  return { host, ...tried, watch, errors };
+  return { host, faulty, ...tried, watch, errors };
 }
 
-function hostWords({ host }: Tried): string {
+function hostWords({ host, faulty }: Tried): string {
+  if (faulty !== null && host.steps.length === 0) return "Host left as it is (host.yaml is faulty)";
   const bad = host.steps.filter(({ result }) => result !== "done");
   return bad.length === 0
     ? "Host ready"

@@ -3,6 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
 import { task } from "../lib/cli/task.ts";
 import { BerthError } from "../lib/log/error.ts";
+import { loadSomeHost } from "../lib/config/last_good.ts";
 import { haltAll } from "../lib/vnode/halt.ts";
 import { readShims } from "../lib/vnode/start.ts";
 import { endWatch } from "../lib/watch/presence.ts";
@@ -17,7 +18,7 @@ export default task({
   description: `
 For the shutdown (berth-halt.service, or the stop of the init script). Ends the watch first, then halts the
 vnodes, the one that started last first. Unlike "berth vnode halt" it does not change what is wanted:
-"berth boot" brings back all that were up.
+"berth boot" brings back all that were up. A faulty host.yaml keeps nobody from being halted: it is told at the end.
 
 Examples:
   berth halt
@@ -39,6 +40,11 @@ Examples:
   }),
   async run(context) {
     const { within, grace } = context.options;
+    const { fault } = await loadSomeHost({ look: context.host, directory: context.configDirectory });
+    if (fault !== null) {
+      const { message, place } = fault.issues[0] ?? { message: fault.message };
+      context.log.warn("host.yaml is faulty: halts without it", { error: message, place });
+    }
     if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
     const ground = await groundOf(context, "berth halt");
     const outcomes = await answers()
@@ -52,6 +58,10 @@ Examples:
         ? "No vnode runs"
         : `${count} ${context.mode === "plan" ? "would be " : ""}halted`,
     );
+    if (fault !== null) {
+      context.log.info(outcomes.length === 0 ? "No vnode runs" : `${count} halted all the same`);
+      throw fault;
+    }
 
     /** False where no engine runs and none has left anything running. */
     async function answers(): Promise<boolean> {

@@ -66,10 +66,10 @@ export function createSession(parts: {
     return await loadConfig({ look: host(), directory: settings.configDirectory });
   });
   const docker = once(async (): Promise<Docker> => {
-    // The host's own file alone: a slip in one vnode's file must not keep others from being listed or halted.
-    const { loadHostConfig } = await import("../config/load.ts");
-    const { socket } = (await loadHostConfig({ look: host(), directory: settings.configDirectory })).host
-      .engine;
+    // Only the socket is asked for: a slip in a file must not keep vnodes from being listed or halted.
+    const { loadSomeHost } = await import("../config/last_good.ts");
+    const { config } = await loadSomeHost({ look: host(), directory: settings.configDirectory });
+    const { socket } = config.host.engine;
     const { createDocker } = await import("../docker/client.ts");
     return opened = createDocker({ socket, kill: (pid) => void process.kill(pid, "SIGKILL") });
   });

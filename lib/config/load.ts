@@ -15,7 +15,8 @@ export interface LoadOptions {
   readonly extra?: readonly FileText[];
 }
 
-const HOST_NAMES = ["host.yaml", "host.yml", "host.json"];
+/** The host's file, by its possible names. */
+export const HOST_NAMES = ["host.yaml", "host.yml", "host.json"];
 
 /**
  * Loads `host.yaml` and `vnodes.d/*` (.yaml, .yml, .json; in order of name; hidden files are left out). A directory

@@ -2,6 +2,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
 import { task, type TaskContext } from "../../lib/cli/task.ts";
+import { loadSomeHost } from "../../lib/config/last_good.ts";
+import type { Config } from "../../lib/config/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import type { Look } from "../../lib/host/types.ts";
 import type { AnyResource } from "../../lib/resource/ensure.ts";
@@ -34,7 +36,18 @@ export default task({
   }),
   async run(context) {
     await refuseWithVnodes(context);
-    const { resources, storage } = await allResources(context, context.options.storage);
+    const { config, from, fault } = await loadSomeHost({
+      look: context.host,
+      directory: context.configDirectory,
+    });
+    if (fault !== null) {
+      context.log.warn(
+        `host.yaml is faulty: goes by the journal and ${
+          from === "defaults" ? "defaults" : "the last good one"
+        }`,
+      );
+    }
+    const { resources, storage } = await allResources(context, config, context.options.storage);
     const ofStorage = new Set(storage);
     // What could not be given back stands on what was there before it: an engine's root that has no room to go back to
     // must keep its volume, whatever consent there is to the volume's loss.
@@ -51,14 +64,17 @@ export default task({
     await removeRc(context, (await hostFacts(context.host)).init, { planned: true });
     context.output({ left: undone.unknown });
     const [first, ...others] = faultIssues(undone.unreadable);
-    if (first === undefined) return;
+    if (first === undefined) {
+      if (fault !== null) throw fault;
+      return;
+    }
     const count = others.length === 0 ? "A line" : `${others.length + 1} lines`;
     throw new BerthError({
       code: "not-converged",
       object: `file ${JOURNAL_PATH}`,
       message: `${count} cannot be read (${first.place}): what stands there was not given back; all else was`,
       next: first.next!,
-      issues: [first, ...others],
+      issues: [first, ...others, ...fault?.issues ?? []],
     });
   },
 });
@@ -66,9 +82,9 @@ export default task({
 /** All resources of all steps, and the names of those of storage. */
 async function allResources(
   context: TaskContext<unknown>,
+  config: Config,
   withStorage: boolean,
 ): Promise<{ readonly resources: readonly AnyResource[]; readonly storage: readonly string[] }> {
-  const config = await context.config();
   const facts = await hostFacts(context.host);
   const others = STEPS.filter(({ name }) => name !== "storage");
   const all = (await Promise.all(others.map((step) => resourcesOf(step, config, facts, context.host))))

@@ -1,6 +1,7 @@
 // `berth host up`: the whole preparation.
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
+import { keepGood } from "../../lib/config/last_good.ts";
 import { applyAll, throwFailures } from "./_all.ts";
 
 /** Runs all host tasks in order. Does nothing on a host that is prepared. */
@@ -13,6 +14,8 @@ export default task({
   options: v.object({}),
   async run(context) {
     const outcomes = await applyAll(context);
+    // Read well, whatever became of the steps.
+    if (context.mode === "apply") await keepGood(context.host, context.configDirectory);
     throwFailures(outcomes);
     context.output({ steps: outcomes.steps.map(({ step, result }) => ({ step, result })) });
   },

@@ -104,6 +104,41 @@ test("a faulty file keeps neither the other files' vnodes down nor those that we
   await box.write("/etc/berth/vnodes.d/pair.yaml", JSON.stringify(PAIR));
 });
 
+test("a faulty host.yaml keeps nobody from being halted, nor up: the last good one stands in for it", async () => {
+  const faulty = "controlNet: {nat: true}\nbogus: 1\n";
+  const good = "/var/lib/berth/host.yaml.last-good";
+  assert.is((await box.sh(`stat -c %a ${good}`)).trim(), "600");
+  const before = await states();
+  await box.write("/etc/berth/host.yaml", faulty);
+  const halted = await berth("halt", "--grace", "0");
+  assert.is(halted.exit, 3, halted.stdout + halted.stderr);
+  assert.match(halted.stderr, /3 vnodes halted all the same/);
+  assert.match(halted.stderr, /host\.yaml:2/);
+  assert.not.match(await states(), / running/);
+
+  // What it made is put back by the last good configuration, not by defaults.
+  await box.sh("nft delete table bridge berth");
+  const said = await berth("boot");
+  assert.is(said.exit, 3, said.stdout + said.stderr);
+  assert.match(said.stderr, /goes on with the last good one/);
+  assert.match(said.stderr, /Host ready, 3 of 3 vnodes as wanted, watch started/);
+  assert.match(said.stderr, /host\.yaml:2/);
+  assert.is(await states(), before);
+
+  // None is kept: the host stays as it is, and vnodes come from their records.
+  assert.is((await berth("halt", "--grace", "0")).exit, 3);
+  await box.sh(`rm ${good}; sysctl -q -w net.ipv4.ip_forward=0`);
+  const bare = await berth("boot");
+  assert.is(bare.exit, 3, bare.stdout + bare.stderr);
+  assert.match(bare.stderr, /Host left as it is .*, 3 of 3 vnodes as wanted, watch started/);
+  assert.is((await box.sh("sysctl -n net.ipv4.ip_forward")).trim(), "0");
+  assert.is(await states(), before);
+  assert.is((await box.run(["test", "-e", good])).exit, 1, "what is faulty is not kept");
+  await box.run(["rm", "/etc/berth/host.yaml"]);
+  assert.is((await berth("boot")).exit, 0);
+  assert.is(await box.read(good), "", "no file is a good one, too");
+});
+
 test("a step that fails stops neither the vnodes that do without it nor the watch", async () => {
   assert.is((await berth("halt", "--grace", "0")).exit, 0);
   await box.write("/etc/berth/host.yaml", "kernel: {sysctls: {net.ipv4.ip_forward: maybe}}\n");
@@ -154,6 +189,17 @@ test("the init script of machines without systemd calls them, from / and with a 
   const removed = await berth("host", "rc", "--remove");
   assert.is(removed.exit, 0, removed.stdout + removed.stderr);
   assert.is((await box.sh("ls /etc/init.d /etc/rc?.d | grep berth || true")).trim(), "");
+});
+
+test("host down with a faulty host.yaml gives back what the journal tells, and says what is wrong", async () => {
+  assert.is((await berth("boot")).exit, 0);
+  assert.is((await berth("vnode", "down", "good", "left", "right")).exit, 0);
+  await box.write("/etc/berth/host.yaml", "bogus: 1\n");
+  const said = await berth("host", "down");
+  assert.is(said.exit, 3, said.stdout + said.stderr);
+  assert.match(said.stderr, /host\.yaml:1/);
+  assert.is((await box.run(["nft", "list", "table", "bridge", "berth"])).exit, 1);
+  assert.is((await box.run(["ip", "link", "show", "_dockercnet"])).exit, 1);
 });
 
 test.after(() => box.close());
