@@ -104,3 +104,9 @@ export function deleteElementLine(element: Element): string {
 export function dropElementLines(element: Element): readonly string[] {
   return [addElementLine(element), deleteElementLine(element)];
 }
+
+/** The first line of what nft says against something. */
+export function nftSaid(stderr: string): string {
+  const [line = ""] = stderr.trim().split("\n");
+  return line === "" ? "nft ended with an error and said nothing" : `nft said ${JSON.stringify(line)}`;
+}

@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import { BerthError } from "../log/error.ts";
 import type { Look } from "../host/types.ts";
+import { nftSaid } from "./nft_elements.ts";
 import type { Change, Resource } from "./types.ts";
 
 /** A named set, or a map where it has data; elements come and go without this resource. */
@@ -272,7 +273,7 @@ async function observeTable(look: Look, table: NftTable): Promise<NftState | nul
   throw new BerthError({
     code: "command-failed",
     object: `nft table ${table.family} ${table.name}`,
-    message: `Cannot list it: ${output.stderr.trim().split("\n")[0]}`,
+    message: `Cannot list nft table "${table.family} ${table.name}": ${nftSaid(output.stderr)}`,
     next: "Check that the kernel has nf_tables: nft list tables",
   });
 }

@@ -84,7 +84,9 @@ export async function undoJournalled(
     throw new BerthError({
       code: "not-converged",
       object: issues[0]!.place!,
-      message: `Cannot give back ${issues.length} thing(s) as they were: ${issues[0]!.message}`,
+      message: `Cannot give back ${
+        issues.length === 1 ? "1 thing as it was" : `${issues.length} things as they were`
+      }: ${issues[0]!.message}`,
       next: issues[0]!.next ?? "Remove the cause, then run this again",
       issues: [...issues, ...faultIssues(unreadable)],
     });

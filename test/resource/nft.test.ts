@@ -7,6 +7,7 @@ import {
   deleteElementLine,
   parseElements,
 } from "../../lib/resource/nft_elements.ts";
+import { createFakeHost } from "../fake/host.ts";
 import { type NftTable, nftTable, parseTable, tableText } from "../../lib/resource/nft_table.ts";
 
 const TABLE: NftTable = {
@@ -103,6 +104,15 @@ test("lines name interfaces in quotes in the bridge family only, and delete by k
     "add element ip berth_nat forwards { tcp . 30022 : 172.16.0.9 . 22 }",
   );
   assert.is(deleteElementLine(forward), "delete element ip berth_nat forwards { tcp . 30022 }");
+});
+
+test("nftTable() names the table that nft cannot list, and what was run", async () => {
+  const host = createFakeHost({
+    commands: [({ argv }) => argv[0] === "nft" ? { exit: 1, stderr: "cannot\n" } : null],
+  });
+  const error = await nftTable(TABLE).observe(host).then(() => null, (thrown) => thrown);
+  assert.is(error?.code, "command-failed");
+  assert.match(error.message, 'Cannot list nft table "bridge berth": nft said "cannot"');
 });
 
 test.run();

@@ -2,7 +2,7 @@
 // (an uplink's name). Elements that come and go with vnodes are the gate's and the watch's. Volatile.
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
-import { addElementLine, dropElementLines, type Element, parseElements } from "../nft_elements.ts";
+import { addElementLine, dropElementLines, type Element, nftSaid, parseElements } from "../nft_elements.ts";
 import type { Op, Resource } from "../types.ts";
 
 /** Whether the element is there. */
@@ -66,7 +66,7 @@ export async function listTable(look: Look, table: string): Promise<string | nul
   throw new BerthError({
     code: "command-failed",
     object: `nft table ${table}`,
-    message: `Cannot list it: ${output.stderr.trim().split("\n")[0]}`,
+    message: `Cannot list nft table "${table}": ${nftSaid(output.stderr)}`,
     next: "Check that the kernel has nf_tables: nft list tables",
   });
 }
