@@ -60,3 +60,8 @@ export async function keepGood(host: Host, directory: string): Promise<void> {
   }
   await host.writeText(LAST_GOOD, text, { mode: 0o600 });
 }
+
+/** Takes the copy away. Does nothing where there is none. */
+export async function forgetGood(host: Host): Promise<void> {
+  if (await host.stat(LAST_GOOD) !== null) await host.remove(LAST_GOOD);
+}

@@ -2,7 +2,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import * as v from "valibot";
 import { task, type TaskContext } from "../../lib/cli/task.ts";
-import { loadSomeHost } from "../../lib/config/last_good.ts";
+import { forgetGood, loadSomeHost } from "../../lib/config/last_good.ts";
 import type { Config } from "../../lib/config/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
 import type { Look } from "../../lib/host/types.ts";
@@ -66,6 +66,8 @@ export default task({
     const [first, ...others] = faultIssues(undone.unreadable);
     if (first === undefined) {
       if (fault !== null) throw fault;
+      // A boot that went on with it would prepare again what has just been given back.
+      if (context.mode === "apply") await forgetGood(context.host);
       return;
     }
     const count = others.length === 0 ? "A line" : `${others.length + 1} lines`;

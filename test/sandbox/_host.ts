@@ -80,6 +80,8 @@ export async function register(box: Sandbox, name: string, port: string, address
   const mac = (await box.sh(`docker exec ${name} cat /sys/class/net/eth0/address`)).trim();
   await box.sh(`nft add element bridge berth control_ports '{ "${port}" . ${mac} . ${address} }'
     nft add element bridge berth control_names '{ "${port}" }'
+    nft add element inet berth_vnodes experiment_of '{ ${address} : 7 }'
+    nft add element inet berth_vnodes members '{ ${address} . 7 }'
     nft add element inet berth_vnodes known '{ ${address} }'`);
 }
 
