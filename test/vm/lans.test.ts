@@ -60,7 +60,7 @@ else {
     const device = () => machine.sh("ip -o addr show dev ens9; ip -o link show ens9 | grep -o 'mtu .*'");
     try {
       await done("host", "up");
-      await machine.sh("docker import --change 'CMD ["/bin/sh"]' /root/box.tar box:latest", { timeoutMs: 300_000 });
+      await machine.sh("docker import /root/box.tar box:latest", { timeoutMs: 300_000 });
       await machine.sh(NEIGHBOUR);
       const before = await device();
       await done("vnode", "up");
