@@ -84,6 +84,14 @@ for (const engine of ["20.10", "26.1", "28.5"] as const) {
       assert.is((await box.run(["ip", "link", "show", "_dockercnet"])).exit, 1);
       await reaches(box);
       connection.close();
+
+      // A port that somebody takes out of the bridge is told of, and put back.
+      await box.sh("berth host up", { timeoutMs: 240_000 });
+      await box.sh("ip link set eth0 nomaster");
+      assert.is((await box.run(["berth", "host", "check"], { timeoutMs: 120_000 })).exit, 2);
+      await box.sh("berth host control-net", { timeoutMs: 120_000 });
+      assert.match(await box.sh("ip -o link show eth0"), " master _dockercnet ");
+      await reaches(box);
     } finally {
       await box.close();
     }
