@@ -89,7 +89,7 @@ export async function rates(machine: Machine): Promise<{ egressBps: number; ingr
     until tc -s qdisc show dev ${END} | grep -q 'backlog [1-9]' && tc -s qdisc show dev ${IFB} | grep -q 'backlog [1-9]'; do sleep 0.1; done
     sleep 1; ${sample}; sleep 6; ${sample}
     docker exec left killall ping; docker exec right killall ping`,
-    { timeoutMs: 60_000 },
+    { timeoutMs: 400_000 },
   );
   const [begun, first, next, begunThen, second, then] = said.trim().split("\n") as string[];
   const at = (one: string, other: string) => (Number(one.split(" ")[0]) + Number(other.split(" ")[0])) / 2;

@@ -29,6 +29,10 @@ const { firstBoot, secondBoot, story, machine: opened, end } = await rowStories(
   layout: "overlay",
 });
 
+/** Two more minutes of emulation: for the long run. */
+const longStory: typeof story = (name, play) =>
+  process.env["BERTH_LONG"] === "1" ? story(name, play) : skip(test, name, "minutes long: deno task long");
+
 firstBoot();
 
 story("delay, loss and rate are what was asked for, each way", async () => {
@@ -86,7 +90,7 @@ story("netem sees single frames, not what segmentation offload makes of them", a
   assert.is(wire.large, 0, said);
 });
 
-story(
+longStory(
   "all that netem can do, each way differently, changed under a running vnode and taken back",
   async () => {
     const machine = opened();
@@ -144,10 +148,6 @@ story("docker restart brings the shaping back", async () => {
 });
 
 secondBoot();
-
-/** Two more minutes of emulation: for the long run. */
-const longStory: typeof story = (name, play) =>
-  process.env["BERTH_LONG"] === "1" ? story(name, play) : skip(test, name, "minutes long: deno task long");
 
 longStory(
   "a power cut of a running machine changes nothing that lasts; vnodes and wiring come back",
