@@ -2,7 +2,7 @@
 // itself. Owns no rules between keys (check_host.ts). Stands beside schema_host.ts, which takes it in.
 import * as v from "valibot";
 import { ADDRESS_FORM, IPV4_FORM, parseAddress, parseSubnet, SUBNET_FORM } from "./address.ts";
-import { field, flag, list, map, oneOf, Problem, told } from "./problem.ts";
+import { field, flag, list, map, Problem } from "./problem.ts";
 import { FORMS, parseDuration, PATTERNS } from "./units.ts";
 import { word } from "./schema_fields.ts";
 import { LINK_PATTERN, parseLinkName } from "./words.ts";
@@ -71,25 +71,13 @@ export const controlNetSchema = map("The control network", {
     "none",
   ),
   driver: v.optional(
-    v.pipe(
-      v.picklist(
-        DRIVERS,
-        (issue) =>
-          told([
-            new Problem(
-              "Is not a known driver",
-              oneOf([...DRIVERS]),
-              'Write "bridge"',
-              undefined,
-              issue.input === null,
-            ),
-          ]),
-      ),
-      v.description(
-        "How vnodes are put on the device. bridge: the device becomes a port of the control bridge, with an " +
-          "allow-list of vnodes' ports. macvlan: nothing is moved, but no allow-list either, so vnodes can " +
-          "invent addresses; needs a device.",
-      ),
+    word(
+      "driver",
+      DRIVERS,
+      "How vnodes are put on the device. bridge: the device becomes a port of the control bridge, with an " +
+        "allow-list of vnodes' ports. macvlan: nothing is moved, but no allow-list either, so vnodes can " +
+        "invent addresses; needs a device.",
+      'Write "bridge"',
     ),
     "bridge",
   ),

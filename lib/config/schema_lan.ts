@@ -1,8 +1,8 @@
 // The keys of a lan. Owns no rules between them (check_lans.ts, check_lan_uplinks.ts).
 import * as v from "valibot";
 import { type Address, ADDRESS_FORM, parseAddress, parseInterfaceAddress } from "./address.ts";
-import { field, flag, list, map, oneOf, Problem, told, whole } from "./problem.ts";
-import { mtu, subnet } from "./schema_fields.ts";
+import { field, flag, list, map, Problem, told, whole } from "./problem.ts";
+import { mtu, subnet, word } from "./schema_fields.ts";
 import { LINK_FORM, LINK_PATTERN, parseLinkName } from "./words.ts";
 
 /** Registered for VXLAN (RFC 7348). */
@@ -67,24 +67,12 @@ export const lanKeys = {
   subnets: v.optional(list("Several subnets, such as one of IPv4 and one of IPv6.", subnet("A subnet."), 1)),
   mtu: v.optional(mtu("Largest packet, 68 to 65535; at least 1280 with IPv6."), 1500),
   driver: v.optional(
-    v.pipe(
-      v.picklist(
-        DRIVERS,
-        (issue) =>
-          told([
-            new Problem(
-              "Is not a known driver",
-              oneOf([...DRIVERS]),
-              'Write "bridge"',
-              undefined,
-              issue.input === null,
-            ),
-          ]),
-      ),
-      v.description(
-        "What links are. bridge: each has an end on the host. macvlan: none has, so nothing of the host's is between " +
-          "them, and nothing can be shaped.",
-      ),
+    word(
+      "driver",
+      DRIVERS,
+      "What links are. bridge: each has an end on the host. macvlan: none has, so nothing of the host's is between " +
+        "them, and nothing can be shaped.",
+      'Write "bridge"',
     ),
     "bridge",
   ),
