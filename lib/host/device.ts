@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import * as fs from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { DeviceEnds } from "./types.ts";
 
 /**
@@ -50,7 +51,7 @@ async function isFree(path: string): Promise<boolean | null> {
   for (;;) {
     const free = await opens(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK);
     if (free !== false || Date.now() > deadline || await isHeld(path)) return free;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
   }
 }
 

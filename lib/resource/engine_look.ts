@@ -1,4 +1,5 @@
 // What is found of the engine: its file, its daemon, what that has loaded. Only looks; engine.ts compares.
+import { setTimeout as sleep } from "node:timers/promises";
 import { hasInit, processStart } from "../host/facts.ts";
 import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
@@ -178,7 +179,7 @@ async function answers(remembering: Look, pid: number): Promise<boolean> {
         message: `Stopped while waiting for process ${pid}, which is dockerd and does not answer`,
       });
     }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
   }
   return true;
 }

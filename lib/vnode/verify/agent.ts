@@ -3,6 +3,7 @@
 // by session.ts as `berth probe`, with its task on standard input.
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { connect, createServer, type Server } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { countFlow, type FlowCount } from "./flows.ts";
 import { HEADER_BYTES, type Kind, type Packet, readPacket, writePacket } from "./packet.ts";
 import type {
@@ -35,8 +36,6 @@ const TCP_CHUNK = 256 * 1024;
 export function nowUs(): number {
   return (performance.timeOrigin + performance.now()) * 1000;
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Works off a task; answers when all is done, or its time is over. */
 export async function runAgent(task: AgentTask): Promise<AgentAnswer> {

@@ -1,5 +1,6 @@
 // Runs one test of a rate: one probe floods, another reads, and meanwhile the queue's own counter is read twice. The
 // rate is that of Ethernet frames without preamble and FCS, after the first burst has gone. Judges nothing.
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseJson } from "../view.ts";
 import { expectedOf } from "./expect.ts";
 import { drawFlow, drawPort, idleTask, runProbe, startWaitMs, type VerifyGround } from "./ground.ts";
@@ -168,18 +169,8 @@ async function windowsOf(
 }
 
 /** Ends early when the run is asked to stop. */
-function pause(ground: VerifyGround, ms: number): Promise<void> {
-  const { signal } = ground;
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    }
-    if (signal?.aborted) done();
-    else signal?.addEventListener("abort", done, { once: true });
-  });
+async function pause({ signal }: VerifyGround, ms: number): Promise<void> {
+  await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {});
 }
 
 async function wait<T>(withinMs: number, look: () => Promise<T | null>): Promise<T | null> {
@@ -187,7 +178,7 @@ async function wait<T>(withinMs: number, look: () => Promise<T | null>): Promise
   while (performance.now() < end) {
     const found = await look();
     if (found !== null) return found;
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await sleep(POLL_MS);
   }
   return null;
 }
