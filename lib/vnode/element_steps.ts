@@ -6,7 +6,8 @@ import {
   dropElementLines,
   type Element,
 } from "../resource/nft_elements.ts";
-import { ownerKey, VNODE_ELEMENT_SETS } from "./elements.ts";
+import { BRIDGE_TABLE, ownerKey, VNODE_ELEMENT_SETS } from "./elements.ts";
+import { HOST_END_PREFIX } from "./names.ts";
 import type { Seen, Step } from "./step.ts";
 import type { HostView } from "./view.ts";
 import type { Wiring } from "./wiring.ts";
@@ -92,8 +93,12 @@ export function standing(view: HostView, wanted: readonly Element[]): readonly E
   return wanted.flatMap((element) => (index.get(ownerKey(element)) ?? []).filter(sameElement(element)));
 }
 
-/** Elements of a view that are of none of these vnodes. */
+/** Elements of a view that are of none of these vnodes. Those of lans' own ports are lans'. */
 export function strayElements(view: HostView, wirings: readonly Wiring[]): readonly Element[] {
   const known = new Set(wirings.flatMap(ownersOf));
-  return [...elementsByOwner(view)].flatMap(([owner, elements]) => known.has(owner) ? [] : elements);
+  return [...elementsByOwner(view)].flatMap(([owner, elements]) =>
+    known.has(owner)
+      ? []
+      : elements.filter(({ table }) => table !== BRIDGE_TABLE || owner.startsWith(HOST_END_PREFIX))
+  );
 }

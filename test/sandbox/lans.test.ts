@@ -71,6 +71,27 @@ async function tunnels(box: Sandbox): Promise<void> {
   assert.is(await standing(box, "wide"), "");
 }
 
+/** The host is on a lan by its tunnel, too, and stays so when the watch has looked at everything. */
+async function hostedTunnel(box: Sandbox): Promise<void> {
+  const { lans, vnodes } = tunnelled();
+  await put(box, { lans: { wide: { ...lans.wide, host: ["10.1.0.254"] } }, vnodes: { near: vnodes.near } });
+  await far(box, farTunnel("198.51.100.1"));
+  await berth(box, "vnode", "up");
+  assert.ok(await farPings(box, "10.1.0.254"), "the host by the tunnel");
+  const { pid, process } = await startWatch(box);
+  try {
+    await fullLook(box, pid);
+    await fullLook(box, pid);
+    assert.match(await box.sh("nft list set bridge berth lan_host_ports"), tunnelName("wide"));
+    assert.ok(await farPings(box, "10.1.0.254"), "after full looks");
+  } finally {
+    process.kill("SIGTERM");
+  }
+  await berth(box, "vnode", "down", "near");
+  assert.is(await standing(box, "wide"), "");
+  assert.not.match(await box.sh("nft list set bridge berth lan_host_ports"), tunnelName("wide"));
+}
+
 async function refusals(box: Sandbox): Promise<void> {
   const lan = (vxlan: object, mtu: number) => ({
     lans: { wide: { subnet: "10.1.0.0/24", mtu, vxlan: { ...VXLAN, ...vxlan } } },
@@ -88,6 +109,7 @@ test("a tunnel carries a lan to its peers and nobody else, and goes with its las
   const box = await openVhost("20.10", null);
   try {
     await tunnels(box);
+    await hostedTunnel(box);
     await refusals(box);
   } finally {
     await box.close();

@@ -5,7 +5,7 @@ import type { LinkSpec, VnodeSpec } from "../../lib/config/types.ts";
 import { elementsOf, experimentNumber, ipv6Text } from "../../lib/vnode/elements.ts";
 import { strayElements } from "../../lib/vnode/element_steps.ts";
 import { lifeOf } from "../../lib/vnode/life.ts";
-import { bridgeName, hostEndName, lanAlias } from "../../lib/vnode/names.ts";
+import { bridgeName, hostEndName, lanAlias, tunnelName, vlanName } from "../../lib/vnode/names.ts";
 import { ownChainName, ownChains } from "../../lib/vnode/vnode_rules.ts";
 import { readHostView } from "../../lib/vnode/view.ts";
 import { unwire, wire } from "../../lib/vnode/wire.ts";
@@ -115,8 +115,11 @@ test("strayElements() finds elements of none of the vnodes, and leaves the host'
   const { host, kernel } = await wired(spec);
   kernel.elements.get("bridge berth/lan_guarded")!.set("bve-0123456789a", "");
   kernel.elements.set("bridge berth/lan_uplinks", new Map([["ens4", ""]]));
+  // Ports of lans that the host is on: a tunnel, a VLAN, a device.
+  const ports = [tunnelName("wire"), vlanName("wire"), "ens4", "bve-0123456789b"];
+  kernel.elements.set("bridge berth/lan_host_ports", new Map(ports.map((port) => [port, ""])));
   const view = await readHostView(host);
-  assert.equal(strayElements(view, [wiringOf(spec)]).map(({ key }) => key), ["bve-0123456789a"]);
+  assert.equal(strayElements(view, [wiringOf(spec)]).map(({ key }) => key), ["bve-0123456789b", "bve-0123456789a"]);
 });
 
 const of = (spec: VnodeSpec, where: string) =>
