@@ -149,11 +149,8 @@ function linkElement(
   to: Point,
   labelled: boolean,
 ): string {
-  // Nearer to the vnode: several links of a lan then do not write over each other in its middle.
-  const label = {
-    x: Math.round(from.x + (to.x - from.x) * 0.5),
-    y: Math.round(from.y + (to.y - from.y) * 0.5),
-  };
+  // Halfway: nearer to the vnode its box covers the words, nearer to the lan several links write over each other.
+  const label = { x: Math.round((from.x + to.x) / 2), y: Math.round((from.y + to.y) / 2) };
   const lines = [[link.interface, link.addresses[0] ?? link.mac].join(" "), linkWords(link)].filter((one) =>
     one !== ""
   );

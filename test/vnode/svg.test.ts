@@ -136,9 +136,18 @@ function torus(size: number): Graph {
   };
 }
 
-test("in a torus every name stands once, and no box on another", () => {
-  for (const size of [3, 5]) {
-    const graph = torus(size);
+/** Many vnodes on few lans, each on all of them. */
+function dense(vnodes: number, lans: number): Graph {
+  const all = (count: number, letter: string) => Array.from({ length: count }, (_, at) => `${letter}${at}`);
+  return {
+    vnodes: all(vnodes, "v").map((name) => vnode(name)),
+    lans: all(lans, "l").map(lan),
+    links: all(vnodes, "v").flatMap((name) => all(lans, "l").map((lan) => link(name, lan))),
+  };
+}
+
+test("in a torus and in dense graphs every name stands once, and no box on another", () => {
+  for (const graph of [torus(3), torus(5), dense(200, 1), dense(30, 8), dense(20, 0)]) {
     const text = drawSvg(graph);
     assert.is(drawSvg(graph), text, "the same text for the same graph");
     const svg = parseXml(text);
