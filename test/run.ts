@@ -1,5 +1,5 @@
-// The test runner: one process a file, a deadline each, totals compared, closing line
-// `N passed, N failed, N skipped`. Owns the running and the counting; what a file came to is _verdict.ts's,
+// The test runner: one process a file, a deadline each, totals compared, what failed once more at the end, closing
+// line `N passed, N failed, N skipped`. Owns the running and the counting; what a file came to is _verdict.ts's,
 // which files there are is _levels.ts's. In the long run there is a seed to choose by, and docs/results is written.
 //
 //   deno run -A test/run.ts [--level unit,laws] [--only PATTERN] [--deadline SECONDS] [--long]
@@ -8,6 +8,7 @@ import { ROOT } from "../tasks/dev/_bundle.ts";
 import { build } from "../tasks/dev/build.ts";
 import { killAll, run, say, seconds } from "../tasks/dev/_run.ts";
 import { AT_ONCE, DEADLINE_MS, type Level, LEVELS, type TestFile, testFiles } from "./_levels.ts";
+import { type FailedFile, failureLines } from "./_failures.ts";
 import { type Verdict, verdict } from "./_verdict.ts";
 import { circumstances, recorded, writeResult } from "./results.ts";
 
@@ -27,6 +28,9 @@ const { values } = parseArgs({
 const DEFAULT_DEADLINE_MS = values.deadline === undefined ? DEADLINE_MS : Number(values.deadline) * 1000;
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
+
+/** What is said once more at the end. */
+const failures: FailedFile[] = [];
 
 /** The levels asked for, in the order they run. */
 function wantedLevels(): readonly Level[] {
@@ -86,6 +90,7 @@ function report(file: TestFile, found: Verdict, output: string, ms: number): voi
     for (const line of found.skips) say(`     ${line}`);
     return;
   }
+  failures.push({ path: file.path, faults: found.faults, output });
   for (const fault of found.faults) say(`     ${fault}`);
   say(failureFirst(output.trimEnd().split("\n")).map((line) => `     | ${line}`).join("\n"));
 }
@@ -112,8 +117,10 @@ async function buildFirst(): Promise<boolean> {
     return true;
   } catch (error) {
     totals.failed += 1;
+    const output = (error as Error).message;
+    failures.push({ path: "build of dist/berth", faults: ["what needs it was left out"], output });
     say(`FAIL build of dist/berth, which the levels ${NEED_EXECUTABLE.join(", ")} need`);
-    say((error as Error).message.trimEnd().split("\n").map((line) => `     | ${line}`).join("\n"));
+    say(output.trimEnd().split("\n").map((line) => `     | ${line}`).join("\n"));
     return false;
   }
 }
@@ -144,6 +151,7 @@ async function main(): Promise<void> {
     say("FAIL no test file matches");
   }
   say(`-- all: ${ran} files, ${seconds(performance.now() - begun)}`);
+  for (const line of failureLines(failures)) say(line);
   say(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
   process.exitCode = totals.failed === 0 ? 0 : 1;
 }

@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import { ROOT } from "../tasks/dev/_bundle.ts";
 import { run } from "../tasks/dev/_run.ts";
 import { deadlineOf, forgottenSuites, levelOf } from "./_levels.ts";
+import { failureLines } from "./_failures.ts";
 import { type Verdict, verdict } from "./_verdict.ts";
 
 async function judged(name: string, deadlineMs = 60_000): Promise<Verdict & { output: string }> {
@@ -51,6 +52,39 @@ test("a file that hangs is killed with its children at the deadline", async () =
   assert.is(found.failed, 1);
   const child = Number(found.output.match(/child (\d+)/)![1]);
   assert.not.ok(isAlive(child), `process ${child} is still there`);
+});
+
+/** What the log of a run says of this one's failures at its end. */
+async function said(name: string): Promise<string> {
+  const { faults, output } = await judged(name);
+  return failureLines([{ path: `test/${name}.test.ts`, faults, output }]).join("\n");
+}
+
+test("failureLines() names every failed story with the first line of its reason", async () => {
+  assert.is(
+    await said("reasons"),
+    `FAIL test/reasons.test.ts: ended with exit 1; 4 of 5 tests did not pass
+     "the "sum" is right": Expected values to be strictly equal:  (is) ++2    (Expected) --1    (Actual)
+     "waits for it": Nothing came within 3 s;
+     "the lists agree": after the second run  (equal)
+     second  "throws": Expected value to be falsey  (not)`,
+  );
+});
+
+test("failureLines() tells a file that says no story by what ended it, and cuts long lines", async () => {
+  assert.match(
+    await said("exits"),
+    /^FAIL test\/exits.test.ts: .*printed no summary: did the tests run to their end\?$/,
+  );
+  const output = `\u001b[31merror: Uncaught Error: no ground\u001b[0m\n    at file:///x.ts\n`;
+  assert.equal(failureLines([]), []);
+  const [first, second, third] = failureLines([
+    { path: "test/a.test.ts", faults: ["ended with exit 1", "holds no test"], output },
+    { path: "test/b.test.ts", faults: ["x".repeat(1000)], output: "" },
+  ]);
+  assert.is(first, "FAIL test/a.test.ts: ended with exit 1; holds no test");
+  assert.is(second, "     error: Uncaught Error: no ground");
+  assert.is(third!.length, 300);
 });
 
 /** True when the process runs; a zombie whose parent died is gone. */
