@@ -120,6 +120,24 @@ export async function writeText(path: string, text: string, options: { mode?: nu
   await syncDirectory(directory);
 }
 
+/**
+ * Writes over a file that is there, in place: whoever has this very file bound or open sees the new text. Cut to length
+ * last, so that no reader finds it empty and a crash leaves none so.
+ *
+ * @throws where there is no such file.
+ */
+export async function writeInPlace(path: string, text: string): Promise<void> {
+  const handle = await fs.open(path, "r+");
+  try {
+    await handle.writeFile(text);
+    await handle.truncate(Buffer.byteLength(text));
+  } catch (error) {
+    throw placed(error, path);
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Removes a file, an empty directory or a link. Does nothing where there is none. */
 export async function remove(path: string): Promise<void> {
   const found = await stat(path);

@@ -48,6 +48,9 @@ export function createHost(options: HostOptions = {}): Host {
     async writeText(path, text, how) {
       if (!planned(`write ${path}`)) await files.writeText(path, text, how);
     },
+    async writeInPlace(path, text) {
+      if (!planned(`write ${path}`)) await files.writeInPlace(path, text);
+    },
     async remove(path) {
       if (!planned(`remove ${path}`)) await files.remove(path);
     },

@@ -111,6 +111,8 @@ export interface Host extends Look {
   engineCall(request: EngineRequest): Promise<EngineAnswer>;
   /** Writes atomically: temporary file, fsync, rename, fsync of the directory. Parents are made (0755). */
   writeText(path: string, text: string, options?: { mode?: number }): Promise<void>;
+  /** Writes over a file that is there without putting another in its place: containers have this very one bound. */
+  writeInPlace(path: string, text: string): Promise<void>;
   /** Removes a file, an empty directory or a link. Does nothing where there is none. */
   remove(path: string): Promise<void>;
   /** Makes a directory with its parents. Does nothing where it exists, save setting the mode. */

@@ -30,9 +30,5 @@ export async function writeNames(host: Host, wiring: Wiring, path: string | unde
   if (path === undefined || text === null) return;
   const wanted = withBlock(text, hostsBlock(wiring));
   if (wanted === text) return;
-  // Never cut before it is written: a reader would find no names at all, and a crash would leave none.
-  await host.exec({
-    argv: ["sh", "-c", 'cat 1<>"$1" && truncate -s "$2" "$1"', "sh", path, `${Buffer.byteLength(wanted)}`],
-    input: wanted,
-  });
+  await host.writeInPlace(path, wanted);
 }

@@ -1,6 +1,7 @@
 // The record of a vnode: what was asked for, which container it is, and whether it is wanted up.
 // Kept apart from what is. One JSON file a vnode, written atomically, 0600.
 import type { Flap, LanSpec, Shape, VnodeSpec } from "../config/types.ts";
+import { locked } from "../host/locked.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { recordLockPath, recordPath, VNODES_DIRECTORY } from "./paths.ts";
@@ -75,7 +76,7 @@ export async function readRecord(look: Look, vnode: string): Promise<VnodeRecord
  * @throws {BerthError} code `missing` where the file system with the records is not mounted: to take that for "no
  * vnodes" would forget them all.
  */
-export async function recordNames(look: Look): Promise<readonly string[]> {
+async function recordNames(look: Look): Promise<readonly string[]> {
   const names = await look.list(VNODES_DIRECTORY);
   if (names !== null) return names;
   const target = await look.readLink(VNODES_DIRECTORY);
@@ -163,10 +164,5 @@ async function put(host: Host, record: VnodeRecord): Promise<void> {
 }
 
 async function alone<T>(host: Host, vnode: string, work: () => Promise<T>): Promise<T> {
-  const lock = await host.lock(recordLockPath(vnode), { waitMs: 10_000 });
-  try {
-    return await work();
-  } finally {
-    await lock.release();
-  }
+  return await locked(host, recordLockPath(vnode), { waitMs: 10_000 }, work);
 }

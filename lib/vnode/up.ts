@@ -226,7 +226,7 @@ async function writeResolv(ground: Ground, spec: VnodeSpec): Promise<void> {
   if (found === text) return;
   if (found === null) return await ground.host.writeText(path, text, { mode: 0o644 });
   // In place: the vnode that runs has this very file bound, and would not see one renamed over it.
-  await ground.host.exec({ argv: ["sh", "-c", 'cat >"$1"', "sh", path], input: text });
+  await ground.host.writeInPlace(path, text);
 }
 
 function recordOf(

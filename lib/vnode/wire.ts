@@ -3,6 +3,7 @@
 // operator's live change. One lock per vnode, never held across a call of Docker's. The marks stand on the
 // objects themselves, so nothing of this is journalled.
 import type { VnodeSpec } from "../config/types.ts";
+import { locked } from "../host/locked.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { VNODE_SETS, VNODES_TABLE } from "../resource/firewall_vnodes.ts";
@@ -234,12 +235,7 @@ async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (options.locked === true) return await work();
-  const lock = await host.lock(vnodeLockPath(vnode), { waitMs: options.waitMs ?? 10_000 });
-  try {
-    return await work();
-  } finally {
-    await lock.release();
-  }
+  return await locked(host, vnodeLockPath(vnode), { waitMs: options.waitMs ?? 10_000 }, work);
 }
 
 /** Looks at what one vnode needs beyond the host's view: inside only when this life, or a link, is not settled yet. */

@@ -172,6 +172,13 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
       return Promise.resolve();
     },
     // deno-lint-ignore require-await -- throwing must reject
+    async writeInPlace(path, text) {
+      const before = machine.files.get(path);
+      if (before === undefined) throw new Error(`ENOENT: ${path}`);
+      known(`write ${path}`);
+      put(path, text, before.mode);
+    },
+    // deno-lint-ignore require-await -- throwing must reject
     async remove(path) {
       if (statOf(path) === null) return;
       if (machine.symlinks.delete(path)) return void known(`remove ${path}`);

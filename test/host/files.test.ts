@@ -1,6 +1,15 @@
 // Files, locks and facts on the real machine, in a temporary directory.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bootId, hasInit, processStart, startField } from "../../lib/host/facts.ts";
@@ -54,6 +63,21 @@ test("writeText() writes through a symbolic link", async () => {
   assert.is((await host.stat(`${base}/link`))!.kind, "link");
   assert.is(await host.readLink(`${base}/link`), `${base}/target`);
   assert.is(await host.readLink(`${base}/target`), null);
+});
+
+test("writeInPlace() leaves the file where it is, through links, shorter or longer, and makes none", async () => {
+  const [target, link] = [`${base}/target`, `${base}/link`];
+  writeFileSync(target, "old text", { mode: 0o640 });
+  symlinkSync(target, link);
+  const before = statSync(target);
+  for (const text of ["n\u00e4w", "a text that is longer than before", ""]) {
+    await host.writeInPlace(link, text);
+    assert.is(readFileSync(target, "utf8"), text);
+  }
+  const after = statSync(target);
+  assert.equal([after.ino, after.mode, after.uid], [before.ino, before.mode, before.uid]);
+  assert.match(String(await host.writeInPlace(`${base}/none`, "x").catch((error) => error)), "ENOENT");
+  assert.is(await host.readText(`${base}/none`), null);
 });
 
 test("writeText() refuses a path where a directory stands", async () => {
