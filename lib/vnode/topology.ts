@@ -3,6 +3,7 @@
 // names hosts.ts's.
 import type { LanSpec, VnodeSpec } from "../config/types.ts";
 import { prepareGate } from "../gate/prepare.ts";
+import { locked } from "../host/locked.ts";
 import { forEach, type Ground } from "./ground.ts";
 import { namesFrom } from "./hosts.ts";
 import { insideChanges } from "./inside.ts";
@@ -10,7 +11,7 @@ import { lansOfRecords } from "./lans.ts";
 import { effectiveSpec } from "./live.ts";
 import { routesFrom, standpointOf, type Topology, topologyOf } from "./nets.ts";
 import { vnodeLockPath } from "./paths.ts";
-import { amendRecord, readRecords, type VnodeRecord } from "./record.ts";
+import { amendRecord, readRecord, readRecords, type VnodeRecord } from "./record.ts";
 import { withRedirects } from "./redirects.ts";
 import { settledLife } from "./running.ts";
 import { type HostView, readHostView } from "./view.ts";
@@ -55,15 +56,6 @@ export function resolverOf(all: readonly VnodeSpec[], lans: readonly LanSpec[]):
   };
 }
 
-/** A vnode's spec with all that follows from the others filled in; for many, `resolverOf`. */
-export function resolveNetwork(
-  all: readonly VnodeSpec[],
-  lans: readonly LanSpec[],
-  spec: VnodeSpec,
-): VnodeSpec {
-  return resolverOf(all, lans)(spec);
-}
-
 /** Milliseconds that a vnode's start or another change of its wiring is waited for. */
 const LOCK_MS = 10_000;
 
@@ -83,18 +75,20 @@ export async function refreshPeers(ground: Ground, changed: readonly string[]): 
   );
   if (stale.length === 0) return;
   const view = await withRedirects(ground.host, await readHostView(ground.host));
-  await forEach(stale, (record) => refresh(ground, record, resolve, view), (record, error) => {
+  await forEach(stale, (found) => refresh(ground, found, resolve, view), (record, error) => {
     const reason = error instanceof Error ? error.message : String(error);
     ground.log.warn("Names or routes are not up to date", { vnode: record.name, reason });
   });
 }
 
-async function refresh(ground: Ground, record: VnodeRecord, resolve: Resolve, view: HostView): Promise<void> {
+async function refresh(ground: Ground, found: VnodeRecord, resolve: Resolve, view: HostView): Promise<void> {
   const { host } = ground;
-  const next: VnodeRecord = { ...record, spec: resolve(record.spec) };
   // No start may come between: it would take the batches before, and not be seen running yet.
-  const lock = await host.lock(vnodeLockPath(record.name), { waitMs: LOCK_MS });
-  try {
+  const given = await locked(host, vnodeLockPath(found.name), { waitMs: LOCK_MS }, async () => {
+    // As it is by now: another command may have changed it, destroyed it, or made it anew.
+    const record = await readRecord(host, found.name);
+    if (record === null || record.containerId !== found.containerId) return null;
+    const next: VnodeRecord = { ...record, spec: resolve(record.spec) };
     await prepareGate(host, next);
     const life = await settledLife(host, record, view.bootId);
     if (life !== null) {
@@ -107,9 +101,11 @@ async function refresh(ground: Ground, record: VnodeRecord, resolve: Resolve, vi
       });
       for (const step of steps) ground.onStep?.(step);
     }
-  } finally {
-    await lock.release();
-  }
+    return next;
+  });
+  if (given === null) return;
   // Last: a run that was cut off before is found stale again.
-  await amendRecord(host, record, (now) => ({ ...now, spec: resolve(now.spec) }));
+  const after = await amendRecord(host, found, (now) => ({ ...now, spec: resolve(now.spec) }));
+  // A record is changed under no lock of ours: what was written between must not be lost for the gate.
+  if (after !== null && JSON.stringify(after) !== JSON.stringify(given)) await prepareGate(host, after);
 }
