@@ -9,7 +9,7 @@ import { boot } from "../lib/vnode/halt.ts";
 import { RUN_DIRECTORY } from "../lib/vnode/paths.ts";
 import { readRecords } from "../lib/vnode/record.ts";
 import { up } from "../lib/vnode/up.ts";
-import { readLife } from "../lib/vnode/wire.ts";
+import { readLife } from "../lib/vnode/life_note.ts";
 import type { WatchStart } from "../lib/watch/presence.ts";
 import { type Outcomes, throwFailures } from "./host/_all.ts";
 import { groundOf, throwFailed } from "./vnode/_report.ts";

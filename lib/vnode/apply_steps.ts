@@ -1,9 +1,10 @@
 // Runs steps: one process per tool and phase, whatever their number. Order: devices go home; clear what is stale;
 // host links and elements; sysctls, addresses and routes inside, and shaping.
-import type { Command, Host, Output } from "../host/types.ts";
+import { ipBatch, nftBatch, tcBatch } from "../host/batch.ts";
+import type { Command, Host } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
-import type { Step } from "./difference.ts";
 import { DOOMED_GROUP } from "./names.ts";
+import type { Step } from "./step.ts";
 
 /** Sysctls, then a batch. Paths and values come as arguments, by turns; what the engine made read-only is written too. */
 const SYSCTLS = `while [ $# -gt 0 ]; do
@@ -19,29 +20,28 @@ exec ip -batch -`;
 export function commandsOf(steps: readonly Step[], pid: number | null): Command[][] {
   const lines = (key: "leave" | "before" | "clear" | "host" | "inside" | "tc" | "nft") =>
     steps.flatMap((step) => step[key] ?? []);
-  const batch = (argv: readonly string[], all: readonly string[], more: Partial<Command> = {}): Command[] =>
-    all.length === 0 ? [] : [{ argv, input: all.join("\n") + "\n", ...more }];
+  const some = <Lines extends readonly string[]>(all: Lines, make: (lines: Lines) => Command): Command[] =>
+    all.length === 0 ? [] : [make(all)];
   const [clear, inside] = [lines("clear"), lines("inside")];
   const sysctls = steps.flatMap((step) => step.sysctls ?? []).flat();
-  const netns = pid === null ? undefined : `/proc/${pid}/ns/net`;
+  const there = pid === null ? {} : { netns: `/proc/${pid}/ns/net` };
+  const ipInside = (all: readonly string[]) => ipBatch(all, there);
+  // -force goes on after an error: an interface that has gone since the look is what we wanted.
+  const forced = { force: true, okExit: [0, 1, 2] };
   const doomed = clear.map((name) => `link set dev ${name} group ${DOOMED_GROUP}`);
   return [
-    // -force goes on after an error: an interface that has gone since the look is what we wanted.
-    batch(["ip", "-force", "-batch", "-"], lines("leave"), { netns, okExit: [0, 1, 2] }),
-    batch(
-      ["ip", "-force", "-batch", "-"],
-      clear.length === 0 ? [] : [...doomed, `link del group ${DOOMED_GROUP}`],
-      { okExit: [0, 1, 2] },
-    ),
-    [...batch(["ip", "-batch", "-"], lines("host")), ...batch(["nft", "-f", "-"], lines("nft"))],
-    batch(["ip", "-batch", "-"], lines("before"), { netns }),
+    some(lines("leave"), (all) => ipBatch(all, { ...forced, ...there })),
+    some(clear, () => ipBatch([...doomed, `link del group ${DOOMED_GROUP}`], forced)),
     [
-      ...(sysctls.length === 0 ? batch(["ip", "-batch", "-"], inside, { netns }) : [{
-        argv: ["sh", "-c", SYSCTLS, "sh", ...sysctls],
-        input: inside.map((line) => `${line}\n`).join(""),
-        netns,
-      }]),
-      ...batch(["tc", "-batch", "-"], lines("tc")),
+      ...some(lines("host"), (all) => ipBatch(all)),
+      ...some(lines("nft"), (all) => nftBatch(all.join("\n"))),
+    ],
+    some(lines("before"), ipInside),
+    [
+      ...(sysctls.length === 0
+        ? some(inside, ipInside)
+        : [{ ...ipInside(inside), argv: ["sh", "-c", SYSCTLS, "sh", ...sysctls] }]),
+      ...some(lines("tc"), (all) => tcBatch(all)),
     ],
   ];
 }
@@ -86,10 +86,4 @@ function explain(vnode: string, command: Command, error: unknown): unknown {
     next: missing !== null ? `berth vnode up ${vnode}` : error.next ?? "berth status",
     cause: error,
   });
-}
-
-/** What a command said, or what it threw, as one line for a reason. */
-export function oneLine(output: Output | unknown): string {
-  const text = output instanceof Error ? output.message : String((output as Output).stderr ?? output);
-  return text.replace(/\s+/g, " ").trim();
 }

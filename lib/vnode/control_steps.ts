@@ -6,7 +6,7 @@ import type { HostView } from "./view.ts";
 import type { Wiring } from "./wiring.ts";
 
 /** The element of the allow-list, as nft reads and as the view prints it. */
-export function controlElement(port: string, mac: string, address: string): { nft: string; seen: string } {
+function controlElement(port: string, mac: string, address: string): { nft: string; seen: string } {
   return { nft: `{ "${port}" . ${mac} . ${address} }`, seen: `${port} ${mac} ${address}` };
 }
 

@@ -7,9 +7,6 @@ import { linkSteps, strayLinkSteps } from "./link_steps.ts";
 import type { Seen, Step } from "./step.ts";
 import { routeLines, type Wiring } from "./wiring.ts";
 
-export { staleControlLines } from "./control_steps.ts";
-export type { Seen, Step } from "./step.ts";
-
 /** The steps that make the wiring so; [] means converged. */
 export function stepsOf(wiring: Wiring, seen: Seen): Step[] {
   const links = wiring.links.map((link) => linkSteps(wiring, link, seen));

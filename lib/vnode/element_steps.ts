@@ -16,7 +16,7 @@ import type { Wiring } from "./wiring.ts";
 const indexed = new WeakMap<HostView, ReadonlyMap<string, readonly Element[]>>();
 
 /** All elements of vnodes in a view, by host end or control address. */
-export function elementsByOwner(view: HostView): ReadonlyMap<string, readonly Element[]> {
+function elementsByOwner(view: HostView): ReadonlyMap<string, readonly Element[]> {
   const known = indexed.get(view);
   if (known !== undefined) return known;
   const found = new Map<string, Element[]>();

@@ -37,7 +37,7 @@ export function prefixesOf(destinations: readonly Subnet[]): Prefixes {
     for (const [first, left] of starts) {
       const whole = wholeOf(subnets[left]!);
       const right = first === whole.first ? starts.get(subnets[left]!.last + 1n) : undefined;
-      if (right !== undefined && right !== left) merges.push([left, right, add(whole)]);
+      if (right !== undefined) merges.push([left, right, add(whole)]);
     }
   }
   const order = subnets.map((_, number) => number).sort((a, b) => {

@@ -2,13 +2,14 @@
 // and one list of containers, whatever the number of vnodes.
 import type { ContainerSummary, Docker } from "../docker/types.ts";
 import type { Look } from "../host/types.ts";
-import { generationOf, isAlive, type Life, lifeOf } from "./life.ts";
+import { generationOf, isAlive, type Life, lifeOf, parseGeneration } from "./life.ts";
+import { readLife } from "./life_note.ts";
 import { effectiveSpec } from "./live.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { readRecords, type VnodeRecord, type Wanted } from "./record.ts";
 import type { HostView } from "./view.ts";
 import { readHostView } from "./view.ts";
-import { readLife, wire } from "./wire.ts";
+import { wire } from "./wire.ts";
 import { wiringOf } from "./wiring.ts";
 import type { Host } from "../host/types.ts";
 

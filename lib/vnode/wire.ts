@@ -8,7 +8,8 @@ import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { VNODE_SETS, VNODES_TABLE } from "../resource/firewall_vnodes.ts";
 import { applySteps } from "./apply_steps.ts";
-import { type Seen, staleControlLines, type Step, stepsOf } from "./difference.ts";
+import { staleControlLines } from "./control_steps.ts";
+import { stepsOf } from "./difference.ts";
 import { removalLines, standing } from "./element_steps.ts";
 import { elementsOf } from "./elements.ts";
 import { namesStep, writeNames } from "./hosts_file.ts";
@@ -17,10 +18,9 @@ import { CONTROL_NETWORK, parseLinkAlias } from "./names.ts";
 import { readLife, writeLife } from "./life_note.ts";
 import { lifePath, vnodeLockPath } from "./paths.ts";
 import { redirectedOf } from "./redirects.ts";
+import type { Seen, Step } from "./step.ts";
 import { type FoundLink, type HostView, type InsideLink, peerOf, readHostView, readInside } from "./view.ts";
 import { CONTROL_INSIDE, type LinkWiring, type Wiring } from "./wiring.ts";
-
-export { readLife } from "./life_note.ts";
 
 /** What wiring (or taking it away) came to. */
 export interface Wired {

@@ -3,12 +3,13 @@
 import type { Host } from "../host/types.ts";
 import { forgetGate } from "../gate/prepare.ts";
 import { applySteps } from "../vnode/apply_steps.ts";
-import { staleControlLines, type Step } from "../vnode/difference.ts";
+import { staleControlLines } from "../vnode/control_steps.ts";
 import { removalLines, strayElements } from "../vnode/element_steps.ts";
 import { isAlive } from "../vnode/life.ts";
 import { collectLonelyLans } from "../vnode/lans.ts";
 import { parseLinkAlias } from "../vnode/names.ts";
 import { readRecords, type VnodeRecord } from "../vnode/record.ts";
+import type { Step } from "../vnode/step.ts";
 import type { HostView } from "../vnode/view.ts";
 import { wiringOf } from "../vnode/wiring.ts";
 
