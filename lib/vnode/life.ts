@@ -18,6 +18,14 @@ export function generationOf(life: Life): string {
   return `${life.containerId.slice(0, 12)}.${life.pid}.${life.startTime}.${life.bootId.slice(0, 8)}`;
 }
 
+/** The parts of a generation: 12 digits of the container's id, pid, start time, 8 digits of the boot id. */
+export function parseGeneration(
+  generation: string,
+): { readonly container: string; readonly pid: number; readonly startTime: string; readonly boot: string } {
+  const [container = "", pid = "", startTime = "", boot = ""] = generation.split(".");
+  return { container, pid: Number(pid) || 0, startTime, boot };
+}
+
 /** Field 22 of /proc/PID/stat, or null when there is no such process (a zombie counts as none). */
 export async function startTimeOf(look: Look, pid: number): Promise<string | null> {
   if (pid <= 0) return null;
@@ -41,7 +49,6 @@ export async function lifeOf(look: Look, containerId: string, pid: number): Prom
 
 /** Whether the process of a generation string still lives. */
 export async function isAlive(look: Look, generation: string, bootId: string): Promise<boolean> {
-  const [, pid, startTime, boot] = generation.split(".");
-  if (pid === undefined || startTime === undefined || boot !== bootId.slice(0, 8)) return false;
-  return (await startTimeOf(look, Number(pid))) === startTime;
+  const { pid, startTime, boot } = parseGeneration(generation);
+  return boot === bootId.slice(0, 8) && startTime !== "" && (await startTimeOf(look, pid)) === startTime;
 }

@@ -3,7 +3,7 @@
 import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
-import { isAlive, type Life, lifeOf } from "./life.ts";
+import { isAlive, type Life, lifeOf, parseGeneration } from "./life.ts";
 import { readLife } from "./life_note.ts";
 import { effectiveSpec } from "./live.ts";
 import type { VnodeRecord } from "./record.ts";
@@ -88,8 +88,9 @@ export function said(step: Step): string {
 /** The life that was wired last, when it is the record's container's and goes on. Asks no engine. */
 export async function settledLife(look: Look, record: VnodeRecord, bootId: string): Promise<Life | null> {
   const last = await readLife(look, record.name);
-  const [id, pid, startTime] = last?.generation.split(".") ?? [];
-  if (last === null || id !== record.containerId.slice(0, 12)) return null;
+  if (last === null) return null;
+  const { container, pid, startTime } = parseGeneration(last.generation);
+  if (container !== record.containerId.slice(0, 12)) return null;
   if (!(await isAlive(look, last.generation, bootId))) return null;
-  return { containerId: record.containerId, pid: Number(pid), startTime: startTime!, bootId };
+  return { containerId: record.containerId, pid, startTime, bootId };
 }

@@ -71,8 +71,8 @@ async function statusWithoutEngine(host: Host, record: VnodeRecord, view: HostVi
   if (last === null || !(await isAlive(host, last.generation, view.bootId))) {
     return { ...base, state: "down", wiring: "-", generation: null };
   }
-  const [, pid = "", startTime = ""] = last.generation.split(".");
-  const life: Life = { containerId: record.containerId, pid: Number(pid), startTime, bootId: view.bootId };
+  const { pid, startTime } = parseGeneration(last.generation);
+  const life: Life = { containerId: record.containerId, pid, startTime, bootId: view.bootId };
   return {
     ...base,
     state: "up",
