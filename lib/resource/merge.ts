@@ -37,7 +37,8 @@ export function mergedSteps(changes: readonly Change[]): readonly Step[] {
         earliest = steps.push({ op, parts: [{ change: index, lines: 0 }] });
         continue;
       }
-      const key = `${op.run.argv.join(" ")} @ ${op.run.netns ?? ""}`;
+      // A failure that one of them may have must not be overlooked in another.
+      const key = `${op.run.argv.join(" ")} @ ${op.run.netns ?? ""} ${op.run.okExit ?? ""}`;
       const lines = (op.run.input ?? "").split("\n").length - 1;
       const at = joinable(steps, key, tool, op.run, earliest);
       if (at >= 0) {
@@ -78,12 +79,10 @@ function deletes(command: Command): boolean {
 }
 
 function joined(first: Command, second: Command): Command {
-  const okExit = [...(first.okExit ?? [0]), ...(second.okExit ?? [0])];
   const timeoutMs = Math.max(first.timeoutMs ?? 0, second.timeoutMs ?? 0);
   return {
     ...first,
     input: (first.input ?? "") + (second.input ?? ""),
-    ...(first.okExit ?? second.okExit ? { okExit: [...new Set(okExit)] } : {}),
     ...(timeoutMs > 0 ? { timeoutMs } : {}),
   };
 }

@@ -10,7 +10,7 @@ import type { AnyResource } from "../resource/ensure.ts";
 import { nftElement } from "../resource/kinds/nft_element.ts";
 import type { Change, Op, Resource } from "../resource/types.ts";
 import { lanLinks } from "./lan_links.ts";
-import { lanTable } from "./lan_table.ts";
+import { hasTable, lanTable } from "./lan_table.ts";
 import { lanBridge, lanUplink, portName } from "./lan_uplink.ts";
 import { lanAlias } from "./names.ts";
 import { speaksIpv6 } from "./wiring.ts";
@@ -145,20 +145,41 @@ function addrgenmodeOf({ mtu, host = [] }: LanSpec): string {
   return host.some((one) => one.includes(":")) ? "eui64" : "none";
 }
 
-/** Everything that a lan is made of, in the order it is made. */
-export function lanResources(spec: LanSpec): readonly AnyResource[] {
+/** What a lan is made of, in the order it is made. */
+export interface LanParts {
+  /** What keeps the host off, and strangers from its tunnel: before anything that is walled speaks. */
+  readonly walls: readonly AnyResource[];
+  /** What is walled, and after it the holes that are wanted and walls that are not wanted any more. */
+  readonly rest: readonly AnyResource[];
+}
+
+/** Everything that a lan is made of. */
+export function lanParts(spec: LanSpec): LanParts {
   const port = portName(spec);
-  const element = (set: string) => nftElement("bridge berth", set, port!);
-  return [
-    ...(lanBridge(spec) === null ? [] : [lan(spec)]),
-    lanTable(spec),
-    // The wall stands before the device speaks.
-    ...(port !== null && port === spec.device && spec.driver === undefined
-      ? [element(LAN_SETS.uplinks)]
-      : []),
-    lanUplink(spec),
-    ...(port !== null && spec.host !== undefined ? [element(LAN_SETS.hostPorts)] : []),
-  ];
+  const element = (set: string, present: boolean) =>
+    port === null ? [] : [nftElement("bridge berth", set, port, present)];
+  const table = lanTable(spec);
+  // What we make is walled by its name; a device that macvlans sit on stays the machine's own.
+  const isLent = port === spec.device && spec.driver === undefined;
+  const isHosted = spec.host !== undefined;
+  const uplinks = element(LAN_SETS.uplinks, isLent);
+  const hole = element(LAN_SETS.hostPorts, isHosted);
+  return {
+    walls: [...(hasTable(spec) ? [table] : []), ...(isLent ? uplinks : []), ...(isHosted ? [] : hole)],
+    rest: [
+      ...(lanBridge(spec) === null ? [] : [lan(spec)]),
+      lanUplink(spec),
+      ...(hasTable(spec) ? [] : [table]),
+      ...(isLent ? [] : uplinks),
+      ...(isHosted ? hole : []),
+    ],
+  };
+}
+
+/** The same as one list. */
+export function lanResources(spec: LanSpec): readonly AnyResource[] {
+  const { walls, rest } = lanParts(spec);
+  return [...walls, ...rest];
 }
 
 async function observeBridge(look: Look, name: string, hosted: boolean): Promise<LanState | null> {

@@ -10,9 +10,8 @@ import { bridgeName, lanTableName } from "./names.ts";
 /** The table of a lan; where it needs none, one that is left of another time is taken away. */
 export function lanTable(spec: LanSpec): Resource<NftState> {
   const name = lanTableName(spec.name);
-  const chains = chainsOf(spec);
-  const table = nftTable({ family: "inet", name, sets: [], chains });
-  if (chains.length > 0) return table;
+  const table = nftTable({ family: "inet", name, sets: [], chains: hasTable(spec) ? chainsOf(spec) : [] });
+  if (hasTable(spec)) return table;
   return {
     ...table,
     desired: { sets: {}, chains: {} },
@@ -26,9 +25,13 @@ export function lanTable(spec: LanSpec): Resource<NftState> {
   };
 }
 
+/** Whether a lan has a table. */
+export function hasTable(spec: LanSpec): boolean {
+  return spec.vxlan !== undefined || spec.host !== undefined;
+}
+
 function chainsOf(spec: LanSpec): readonly NftChain[] {
   const input = [...tunnelRules(spec), ...hostRules(spec)];
-  if (input.length === 0) return [];
   const bridge = `"${bridgeName(spec.name)}"`;
   return [
     { name: "input", hook: { type: "filter", at: "input", priority: -5 }, rules: input },

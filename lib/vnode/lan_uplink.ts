@@ -3,9 +3,12 @@
 // interfaces and a lent device bear the lan's mark; a lent device is given back as it was, never deleted. What stands
 // in the way is said by lan_ground.ts.
 import type { LanSpec } from "../config/types.ts";
-import { ipBatch } from "../host/batch.ts";
+import { ipBatch, nftBatch } from "../host/batch.ts";
 import type { Look } from "../host/types.ts";
+import { LAN_SETS } from "../resource/firewall_lans.ts";
+import { dropElementLines } from "../resource/nft_elements.ts";
 import type { Change, Op, Resource } from "../resource/types.ts";
+import { BRIDGE_TABLE } from "./elements.ts";
 import { type Ground, observeGround, refuseGround } from "./lan_ground.ts";
 import { type LanLink, lanLinks } from "./lan_links.ts";
 import {
@@ -158,10 +161,11 @@ function portChanges(id: string, spec: LanSpec, port: Port, found: PortState | u
       // Up, it would keep its link-local address and speak for the host.
       const ops = fresh(found.up ? [`link set ${name} down`] : [], lanAlias(spec.name, lent));
       const why = `"${name}" is not a port of it`;
-      return [{ ...change, verb: "create", why, do: ops, undo: [ipOp(releaseLines(name, lent))] }];
+      const undo = [ipOp(releaseLines(name, lent)), dropOp(name)];
+      return [{ ...change, verb: "create", why, do: ops, undo }];
     }
   } else if (found === undefined) {
-    const undo = [ipOp([`link del ${name}`])];
+    const undo = [ipOp([`link del ${name}`]), dropOp(name)];
     return [{ ...change, verb: "create", why: "missing", do: fresh([make], wanted.alias), undo }];
   } else if (!isOurs || found.kind !== port.kind || found.facts !== port.facts) {
     const why = isOurs
@@ -214,7 +218,19 @@ export function releaseLines(name: string, lent: LentDevice): readonly string[] 
 function removal(resource: string, name: string, { alias }: PortState, why: string): Change {
   const lent = parseLanAlias(alias)?.device;
   const lines = lent === undefined ? [`link del ${name}`] : releaseLines(name, lent);
-  return { resource, verb: "delete", why, risk: "safe", do: [ipOp(lines)], undo: [] };
+  return { resource, verb: "delete", why, risk: "safe", do: [ipOp(lines), dropOp(name)], undo: [] };
+}
+
+/** Lines for `nft -f` that take from the wall what it says of a port: a device may be another bridge's later. */
+export function wallDropLines(name: string): readonly string[] {
+  return [LAN_SETS.uplinks, LAN_SETS.hostPorts].flatMap((set) =>
+    dropElementLines({ table: BRIDGE_TABLE, set, key: name })
+  );
+}
+
+/** Where the firewall is gone, so are its elements. */
+function dropOp(name: string): Op {
+  return { run: nftBatch(`${wallDropLines(name).join("\n")}\n`, { okExit: [0, 1] }) };
 }
 
 function ipOp(lines: readonly string[]): Op {

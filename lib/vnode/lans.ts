@@ -2,14 +2,11 @@
 import type { LanSpec } from "../config/types.ts";
 import { ipBatch, nftBatch } from "../host/batch.ts";
 import type { Command, Host } from "../host/types.ts";
-import { LAN_SETS } from "../resource/firewall_lans.ts";
-import { dropElementLines } from "../resource/nft_elements.ts";
-import { BRIDGE_TABLE } from "./elements.ts";
 import type { Ground } from "./ground.ts";
-import { lanResources } from "./lan.ts";
+import { type LanParts, lanParts } from "./lan.ts";
 import { type LanLink, lanLinks } from "./lan_links.ts";
 import { lanTables } from "./lan_table.ts";
-import { lanBridge, portName, releaseLines } from "./lan_uplink.ts";
+import { lanBridge, portName, releaseLines, wallDropLines } from "./lan_uplink.ts";
 import { BRIDGE_PREFIX, bridgeName, DOOMED_GROUP, lanTableName, parseLanAlias } from "./names.ts";
 import { LANS_LOCK } from "./paths.ts";
 import { amendRecord, readRecords, type VnodeRecord } from "./record.ts";
@@ -20,7 +17,12 @@ export async function ensureLans(
   lans: readonly LanSpec[],
 ): Promise<LanSpec[]> {
   if (lans.length === 0) return [];
-  const parts = lans.flatMap((spec) => lanResources(spec).map((resource) => ({ spec, resource })));
+  const all = lans.map((spec) => ({ spec, parts: lanParts(spec) }));
+  const of = (key: keyof LanParts) =>
+    all.flatMap(({ spec, parts }) => parts[key].map((resource) => ({ spec, resource })));
+  // The walls of all come first: lines of `ip` join those before them, past lines of nft (resource/merge.ts). In one
+  // call: what stands in a lan's way is refused before anything is made.
+  const parts = [...of("walls"), ...of("rest")];
   const ensured = await ground.ensureAll(parts.map(({ resource }) => resource));
   return [...new Set(parts.filter((_, index) => ensured[index]!.changed).map(({ spec }) => spec))];
 }
@@ -162,11 +164,7 @@ function removalCommands(
   ];
   const ports = links.filter((link) => !link.ifname.startsWith(BRIDGE_PREFIX)).map((link) => link.ifname);
   const gone = lans.map(lanTableName).filter((table) => tables.includes(table));
-  const drops = ports.flatMap((name) =>
-    [LAN_SETS.uplinks, LAN_SETS.hostPorts].flatMap((set) =>
-      dropElementLines({ table: BRIDGE_TABLE, set, key: name })
-    )
-  );
+  const drops = ports.flatMap(wallDropLines);
   return [
     // -force goes on after an error: what has gone since the look is what we wanted.
     ipBatch(lines, { force: true, okExit: [0, 1, 2] }),

@@ -148,6 +148,20 @@ test("mergedSteps() never moves what deletes, nor anything across an op that is 
   assert.is(mergedSteps([wired("a"), file, wired("b")]).length, 9);
 });
 
+test("mergedSteps() keeps apart what may fail and what may not", () => {
+  const change = (resource: string, okExit?: number[]): Change => ({
+    resource,
+    verb: "create",
+    why: "missing",
+    risk: "safe",
+    do: [{ run: nftBatch(`add ${resource}\n`, okExit === undefined ? {} : { okExit }) }],
+    undo: [],
+  });
+  const steps = mergedSteps([change("a", [0, 1]), change("b", [0, 1]), change("c"), change("d")]);
+  const inputs = steps.map(({ op }) => "run" in op && [op.run.input, op.run.okExit]);
+  assert.equal(inputs, [["add a\nadd b\n", [0, 1]], ["add c\nadd d\n", undefined]]);
+});
+
 test("a failed line of a merged batch is blamed on its own change, and only what it began is rolled back", async () => {
   const host = createFakeHost();
   const batches = [0, 1, 2].map((at) => ({

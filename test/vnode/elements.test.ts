@@ -119,7 +119,10 @@ test("strayElements() finds elements of none of the vnodes, and leaves the host'
   const ports = [tunnelName("wire"), vlanName("wire"), "ens4", "bve-0123456789b"];
   kernel.elements.set("bridge berth/lan_host_ports", new Map(ports.map((port) => [port, ""])));
   const view = await readHostView(host);
-  assert.equal(strayElements(view, [wiringOf(spec)]).map(({ key }) => key), ["bve-0123456789b", "bve-0123456789a"]);
+  assert.equal(strayElements(view, [wiringOf(spec)]).map(({ key }) => key), [
+    "bve-0123456789b",
+    "bve-0123456789a",
+  ]);
 });
 
 const of = (spec: VnodeSpec, where: string) =>

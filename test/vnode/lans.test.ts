@@ -6,10 +6,15 @@ import { parseConfig } from "../../lib/config/parse.ts";
 import type { LanSpec } from "../../lib/config/types.ts";
 import type { Command, Look } from "../../lib/host/types.ts";
 import { BerthError } from "../../lib/log/error.ts";
+import type { AnyResource } from "../../lib/resource/ensure.ts";
+import { mergedSteps } from "../../lib/resource/merge.ts";
+import type { Change, Ensured } from "../../lib/resource/types.ts";
 import { lanUplink } from "../../lib/vnode/lan_uplink.ts";
+import { ensureLans } from "../../lib/vnode/lans.ts";
 import {
   bridgeName,
   lanAlias,
+  lanTableName,
   macvlanBridgeName,
   parseLanAlias,
   tunnelName,
@@ -168,11 +173,12 @@ function lookAt(links: readonly object[], fdb: readonly object[] = []): Look {
   return { query } as unknown as Look;
 }
 
+/** Lines of ip and bridge. */
 async function lines(spec: LanSpec, ...args: Parameters<typeof lookAt>): Promise<string[]> {
   const resource = lanUplink(spec);
   const changes = resource.diff(await resource.observe(lookAt(...args)));
   return changes.flatMap((change) => change.do).flatMap((op) =>
-    "run" in op ? (op.run.input ?? "").trim().split("\n") : []
+    "run" in op && op.run.argv[0] !== "nft" ? (op.run.input ?? "").trim().split("\n") : []
   );
 }
 
@@ -254,6 +260,77 @@ test("a tunnel's peers come and go, and what was learned of one that goes", asyn
   const hub = await lines({ ...spec, learning: false }, [made], [entry("192.0.2.3"), entry("192.0.2.2")]);
   assert.is(hub[0], `link del ${name}`);
   assert.ok(hub.includes(`link add ${name} type vxlan id 7 dstport 4789 nolearning`));
+});
+
+/** The steps that make some lans from what is found, and their lines. */
+async function steps(specs: readonly LanSpec[], look: Look): Promise<string[][]> {
+  let given: readonly AnyResource[] = [];
+  const calls: Change[] = [];
+  const ensureAll = async (resources: readonly AnyResource[]) => {
+    given = resources;
+    const found = await Promise.all(given.map((one) => one.observe(look)));
+    calls.push(...given.flatMap((one, at) => one.diff(found[at])));
+    return given.map((): Ensured<unknown> => ({ state: null, changed: false, changes: [] }));
+  };
+  await ensureLans({ ensureAll }, specs);
+  return mergedSteps(calls).map(({ op }) =>
+    "run" in op ? [op.run.argv[0]!, ...(op.run.input ?? "").trim().split("\n")] : []
+  );
+}
+
+/** The same interfaces, and elements of the bridge table by set. */
+function walledLook(links: readonly object[], elements: Readonly<Record<string, readonly string[]>>): Look {
+  const plain = lookAt(links);
+  const query = async (command: Command) => {
+    if (command.argv[0] !== "nft") return await plain.query(command);
+    const sets = Object.entries(elements).map(([name, elem]) => ({ set: { name, elem } }));
+    const isBridge = command.argv.includes("bridge");
+    return isBridge
+      ? { exit: 0, stdout: JSON.stringify({ nftables: sets }), stderr: "", ms: 0 }
+      : command.argv.includes("tables")
+      ? { exit: 0, stdout: '{"nftables":[]}', stderr: "", ms: 0 }
+      : { exit: 1, stdout: "", stderr: "No such file or directory", ms: 0 };
+  };
+  return { query, readText: () => Promise.resolve(null) } as unknown as Look;
+}
+
+const LENT: LanSpec = { name: "world", subnets: [], mtu: 1500, device: "ens4" };
+const NO_ELEMENTS = { lan_uplinks: [], lan_host_ports: [] };
+
+test("the wall stands before anything speaks; a hole is opened after it", async () => {
+  const local: LanSpec = { name: "plain", subnets: [], mtu: 1500 };
+  const vxlan = { id: 7, peers: ["192.0.2.2"], port: 4789 };
+  const wide: LanSpec = { name: "wide", subnets: [], mtu: 1450, vxlan, host: ["10.1.0.254/24"] };
+  const made = await steps([local, LENT, wide], walledLook([DEVICE], NO_ELEMENTS));
+  const at = (what: string) => made.findIndex((lines) => lines.some((line) => line.includes(what)));
+  const first = made.findIndex(([tool]) => tool === "ip");
+  const walls = [at('lan_uplinks { "ens4" }'), at(`add table inet ${lanTableName("wide")}`)];
+  assert.ok(walls.every((wall) => wall >= 0 && wall < first), `walls ${walls}, first ip ${first}`);
+  assert.ok(at(`lan_host_ports { "${tunnelName("wide")}" }`) > at(`link add ${tunnelName("wide")}`));
+});
+
+test("what the wall says of a port goes with it, and what it should not say of one that stays", async () => {
+  const lent = {
+    ...DEVICE,
+    ifalias: lanAlias("world", { addrgenmode: "eui64", up: true }),
+    master: bridgeName("world"),
+  };
+  const { device: _, ...local } = LENT;
+  const given = await steps([local], walledLook([lent], { lan_uplinks: ["ens4"], lan_host_ports: ["ens4"] }));
+  const drops = given.filter(([tool]) => tool === "nft").flat().filter((line) => line.startsWith("delete"));
+  assert.equal(drops, [
+    'delete element bridge berth lan_uplinks { "ens4" }',
+    'delete element bridge berth lan_host_ports { "ens4" }',
+  ]);
+  // Home before the wall opens.
+  assert.ok(given.findIndex(([tool]) => tool === "ip") < given.findLastIndex(([tool]) => tool === "nft"));
+  // No longer hosted, and a device that macvlans sit on: the machine's own.
+  const closed = await steps([LENT], walledLook([lent], { lan_uplinks: ["ens4"], lan_host_ports: ["ens4"] }));
+  assert.match(closed.flat().join("\n"), 'delete element bridge berth lan_host_ports { "ens4" }');
+  const own: LanSpec = { ...LENT, driver: "macvlan" };
+  const freed = await steps([own], walledLook([DEVICE], { lan_uplinks: ["ens4"], lan_host_ports: [] }));
+  assert.match(freed.flat().join("\n"), 'delete element bridge berth lan_uplinks { "ens4" }');
+  assert.equal(await steps([own], walledLook([DEVICE], NO_ELEMENTS)), []);
 });
 
 test.run();

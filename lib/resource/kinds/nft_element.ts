@@ -14,8 +14,14 @@ export interface NftElementState {
  * An element of a plain set. The set itself comes with its table (nft_table.ts).
  *
  * @param key in canonical form, see Element.
+ * @param present false: there must be none such. @default {true}
  */
-export function nftElement(table: "bridge berth", set: string, key: string): Resource<NftElementState> {
+export function nftElement(
+  table: "bridge berth",
+  set: string,
+  key: string,
+  present = true,
+): Resource<NftElementState> {
   const id = `element ${key} of ${table} ${set}`;
   const element: Element = { table, set, key };
   const add: Op = { run: { argv: ["nft", "-f", "-"], input: `${addElementLine(element)}\n` } };
@@ -24,7 +30,7 @@ export function nftElement(table: "bridge berth", set: string, key: string): Res
   };
   return {
     id,
-    desired: { present: true },
+    desired: { present },
     volatile: true,
     async observe(look) {
       const listing = await listTable(look, table);
@@ -32,7 +38,10 @@ export function nftElement(table: "bridge berth", set: string, key: string): Res
       return found === undefined ? null : { present: found.has(key) };
     },
     diff(found) {
-      if (found?.present) return [];
+      if ((found?.present ?? false) === present) return [];
+      if (!present) {
+        return [{ resource: id, verb: "delete", why: "not wanted", risk: "safe", do: [remove], undo: [add] }];
+      }
       const why = found === null ? "missing, as is its set" : "missing";
       return [{ resource: id, verb: "create", why, risk: "safe", do: [add], undo: [remove] }];
     },
