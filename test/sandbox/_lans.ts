@@ -40,3 +40,11 @@ export async function listen(box: Sandbox, vnode: string): Promise<Background> {
   await box.until("the listener to listen", () => heard.stdout.startsWith("ready"));
   return heard;
 }
+
+const SEND = `use Socket; socket(S, PF_INET, SOCK_DGRAM, 0) or die $!;
+send(S, pack("H*", $ARGV[0]), 0, sockaddr_in($ARGV[2], inet_aton($ARGV[1]))) or die $!`;
+
+/** The words that send one UDP datagram, its payload as digits. The machine's perl: images have no such tool. */
+export function datagram(payload: string, to: string, port: number): readonly string[] {
+  return ["perl", "-e", SEND, payload, to, String(port)];
+}
