@@ -21,6 +21,7 @@ import {
 import { skip } from "../skip.ts";
 import { bothWays, FULL, isShaped, PLAIN, reshape, TABLES } from "./_impairments.ts";
 import { isBack, PERSISTENT, rowStories, tell } from "./_row.ts";
+import { comesBackHung, comesBackKilled } from "./_watch.ts";
 
 const COMMAND_MS = 400_000;
 const { firstBoot, secondBoot, story, machine: opened, end } = await rowStories({
@@ -146,6 +147,9 @@ story("docker restart brings the shaping back", async () => {
   await opened().sh("docker restart -t 5 left", { timeoutMs: COMMAND_MS });
   assert.equal(await shapingLines(opened()), before);
 });
+
+story("a watch that is killed runs again, by systemd", () => comesBackKilled(opened()));
+longStory("a watch that hangs runs again, by systemd's watchdog", () => comesBackHung(opened()));
 
 secondBoot();
 

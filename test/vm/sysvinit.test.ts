@@ -3,13 +3,15 @@
 // reboot.
 import { test } from "uvu";
 import { rowStories } from "./_row.ts";
+import { comesBackKilled } from "./_watch.ts";
 
-const { firstBoot, secondBoot, end } = await rowStories({
+const { firstBoot, secondBoot, story, machine, end } = await rowStories({
   suite: "sysvinit",
   engine: "20.10",
   layout: "overlay",
 });
 firstBoot();
+story("a watch that is killed runs again, by init", () => comesBackKilled(machine()));
 secondBoot();
 end();
 test.run();
