@@ -104,7 +104,7 @@ async function boot(given: TaskContext<{ foreground: boolean }>, before: boolean
   context.progress("Preparing the host");
   const steps = from === "defaults" ? [] : before ? STEPS_BEFORE_ENGINE : STEPS;
   const host = await applyAll(context, steps);
-  if (from === "file" && given.mode === "apply") await keepGood(given.host, directory);
+  if (given.mode === "apply") await keepGood(given.host, directory, some.text);
   if (before) return { host, faulty, vnodes: [], declared: 0, errors: [] };
   const errors: unknown[] = fault === null ? [] : [fault];
   const lost = host.steps.filter(({ step, result }) => result !== "done" && VNODES_NEED.includes(step));

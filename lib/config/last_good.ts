@@ -21,39 +21,56 @@ export interface SomeHost {
   readonly from: "file" | "last good" | "defaults";
   /** All that is wrong with host.yaml; null where nothing is. */
   readonly fault: BerthError | null;
-  /** What other files are to be loaded beside: it has the good text in host.yaml's place. */
+  /** What is to be kept once the host is prepared: the text that was read well, empty where there is no file, or null. */
+  readonly text: string | null;
+  /** What other files are to be loaded beside: it has the text of this configuration in host.yaml's place. */
   readonly look: LoadOptions["look"];
 }
 
 /** Loads `host.yaml` alone, or what stands in for it where it is faulty or cannot be read. */
 export async function loadSomeHost({ look, directory = OWN_DIRECTORY }: Where): Promise<SomeHost> {
+  const names = HOST_NAMES.map((name) => `${directory}/${name}`);
+  const beside = (readText: (path: string) => Promise<string | null>): LoadOptions["look"] => ({
+    list: (path) => look.list(path),
+    readText: (path) => names.includes(path) ? readText(path) : look.readText(path),
+  });
+  // Read once: somebody may write it at any time.
+  const read = new Map<string, Promise<string | null>>();
+  const once = beside((path) => {
+    const text = read.get(path) ?? look.readText(path);
+    read.set(path, text);
+    return text;
+  });
   try {
-    return { config: await loadHostConfig({ look, directory }), from: "file", fault: null, look };
+    const config = await loadHostConfig({ look: once, directory });
+    const texts = await Promise.all(names.map((name) => once.readText(name)));
+    return {
+      config,
+      from: "file",
+      fault: null,
+      text: texts.find((one) => one !== null) ?? "",
+      look: once,
+    };
   } catch (fault) {
     if (!(fault instanceof BerthError)) throw fault;
     const text = directory === OWN_DIRECTORY ? await look.readText(LAST_GOOD).catch(() => null) : null;
-    const names = HOST_NAMES.map((name) => `${directory}/${name}`);
-    const instead = (text: string): LoadOptions["look"] => ({
-      list: (path) => look.list(path),
-      readText: (path) =>
-        names.includes(path) ? Promise.resolve(path === names[0] ? text : null) : look.readText(path),
-    });
     for (const [from, given] of [["last good", text], ["defaults", ""]] as const) {
       if (given === null) continue;
-      const beside = instead(given);
+      const instead = beside((path) => Promise.resolve(path === names[0] ? given : null));
       // What an older berth took for good may not be so to this one.
-      const config = await loadHostConfig({ look: beside, directory }).catch(() => null);
-      if (config !== null) return { config, from, fault, look: beside };
+      const config = await loadHostConfig({ look: instead, directory }).catch(() => null);
+      if (config !== null) return { config, from, fault, text: null, look: instead };
     }
     throw fault;
   }
 }
 
-/** Keeps the host's own file, which has just been read well. Does nothing where the copy is the same (mode 0600). */
-export async function keepGood(host: Host, directory: string): Promise<void> {
-  if (directory !== OWN_DIRECTORY) return;
-  const texts = await Promise.all(HOST_NAMES.map((name) => host.readText(`${directory}/${name}`)));
-  const text = texts.find((one) => one !== null) ?? "";
+/**
+ * Keeps the text that `loadSomeHost` read well, not the one that stands by now. Does nothing where it is null, is of
+ * another directory than the machine's own, or is what the copy has (mode 0600).
+ */
+export async function keepGood(host: Host, directory: string, text: string | null): Promise<void> {
+  if (text === null || directory !== OWN_DIRECTORY) return;
   if (await host.readText(LAST_GOOD) === text) return;
   if (await host.stat(dirname(LAST_GOOD)) === null) {
     await host.makeDirectory(dirname(LAST_GOOD), { mode: 0o700 });

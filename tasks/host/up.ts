@@ -1,7 +1,7 @@
 // `berth host up`: the whole preparation.
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
-import { keepGood } from "../../lib/config/last_good.ts";
+import { keepGood, loadSomeHost } from "../../lib/config/last_good.ts";
 import { applyAll, throwFailures } from "./_all.ts";
 
 /** Runs all host tasks in order. Does nothing on a host that is prepared. */
@@ -13,9 +13,11 @@ export default task({
   changes: true,
   options: v.object({}),
   async run(context) {
+    const { host, configDirectory: directory } = context;
+    const { text } = await loadSomeHost({ look: host, directory });
     const outcomes = await applyAll(context);
     // Read well, whatever became of the steps.
-    if (context.mode === "apply") await keepGood(context.host, context.configDirectory);
+    if (context.mode === "apply") await keepGood(host, directory, text);
     throwFailures(outcomes);
     context.output({ steps: outcomes.steps.map(({ step, result }) => ({ step, result })) });
   },

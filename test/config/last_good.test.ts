@@ -16,12 +16,16 @@ async function hostWith(text: string | null) {
 
 test("a faulty file is stood in for by the last good one, and all its problems are told", async () => {
   const host = await hostWith(GOOD);
-  await keepGood(host, "/etc/berth");
-  assert.is(await host.readText(LAST_GOOD), GOOD);
+  const { text } = await loadSomeHost({ look: host });
+  await host.writeText("/etc/berth/host.yaml", FAULTY); // while the host is prepared
+  await keepGood(host, "/etc/berth", text);
+  assert.is(await host.readText(LAST_GOOD), GOOD, "what was read well, whatever stands there by now");
   assert.is((await host.stat(LAST_GOOD))!.mode & 0o777, 0o600);
-  await host.writeText("/etc/berth/host.yaml", FAULTY);
-  const { config, from, fault, look } = await loadSomeHost({ look: host });
+  const { config, from, fault, look, text: none } = await loadSomeHost({ look: host });
   assert.is(from, "last good");
+  assert.is(none, null, "what is faulty is not kept");
+  await keepGood(host, "/etc/berth", none);
+  assert.is(await host.readText(LAST_GOOD), GOOD);
   assert.is(config.host.engine.socket, "/run/other.sock");
   assert.equal(fault!.issues.map(({ place }) => place).sort(), [
     "/etc/berth/host.yaml:1",
@@ -46,13 +50,13 @@ test("where no good one is kept, or it is not good to this berth, defaults do, t
 
 test("no file is a good one, too, and another directory's is neither kept nor taken", async () => {
   const host = await hostWith(null);
-  await keepGood(host, "/etc/berth");
+  await keepGood(host, "/etc/berth", (await loadSomeHost({ look: host })).text);
   assert.is(await host.readText(LAST_GOOD), "");
   await host.writeText("/etc/berth/host.yaml", FAULTY);
   assert.is((await loadSomeHost({ look: host })).from, "last good");
   await host.makeDirectory("/tmp/other");
   await host.writeText("/tmp/other/host.yaml", GOOD);
-  await keepGood(host, "/tmp/other");
+  await keepGood(host, "/tmp/other", (await loadSomeHost({ look: host, directory: "/tmp/other" })).text);
   assert.is(await host.readText(LAST_GOOD), "");
   await host.writeText("/tmp/other/host.yaml", FAULTY);
   assert.is((await loadSomeHost({ look: host, directory: "/tmp/other" })).from, "defaults");
