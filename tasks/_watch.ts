@@ -13,7 +13,7 @@ import { createJournal } from "../lib/resource/journal.ts";
 import { startTimeOf } from "../lib/vnode/life.ts";
 import { engineCrashed } from "../lib/watch/engine_end.ts";
 import { createNotifier } from "../lib/watch/notify.ts";
-import { WATCH_LOCK, WATCH_STATE } from "../lib/watch/presence.ts";
+import { forgetHalted, WATCH_LOCK, WATCH_STATE } from "../lib/watch/presence.ts";
 import { watch, type WatchState } from "../lib/watch/watch.ts";
 import { hostFacts } from "./host/_facts.ts";
 import { controlNetGround } from "./host/control_net.ts";
@@ -43,6 +43,9 @@ export async function runWatch(context: TaskContext<unknown>, pid: number): Prom
   // Its own hands: lean ones, and not aborted with the signal, so that what is half done is finished.
   const host = createHost({ runner: "lean", log, engine: engineDoor(docker) });
   const lock = await host.lock(WATCH_LOCK, { waitMs: 0 });
+  await forgetHalted(host).catch((error) =>
+    log.warn("Cannot forget the last halt", { error: String(error) })
+  );
   const hands = () => createEnsure({ host, mode: "apply", journal: createJournal(host), log });
   const startTime = (await startTimeOf(host, pid)) ?? "";
   const { resyncMs } = config.host.watch;

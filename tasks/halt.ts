@@ -6,7 +6,8 @@ import { BerthError } from "../lib/log/error.ts";
 import { loadSomeHost } from "../lib/config/last_good.ts";
 import { haltAll } from "../lib/vnode/halt.ts";
 import { readShims } from "../lib/vnode/start.ts";
-import { endWatch } from "../lib/watch/presence.ts";
+import type { Lock } from "../lib/host/types.ts";
+import { endWatch, noteHalted } from "../lib/watch/presence.ts";
 import { groundOf, throwFailed } from "./vnode/_report.ts";
 
 /** Milliseconds for the engine to answer: a busy one is worth waiting for, the vnodes' order hangs on it. */
@@ -45,11 +46,12 @@ Examples:
       const { message, place } = fault.issues[0] ?? { message: fault.message };
       context.log.warn("host.yaml is faulty: halts without it", { error: message, place });
     }
-    if (context.mode === "apply" && await endWatch(context.host, wait)) context.log.info("Ended the watch");
+    // Held to the end: a watch that somebody starts meanwhile would take these stops for an operator's.
+    const lock = context.mode === "apply" ? await withoutWatch() : null;
     const ground = await groundOf(context, "berth halt");
-    const outcomes = await answers()
-      ? await haltAll(ground, { withinMs: within * 1000, graceSeconds: grace })
-      : [];
+    const outcomes = await answers().then((runs) =>
+      runs ? haltAll(ground, { withinMs: within * 1000, graceSeconds: grace }) : []
+    ).finally(() => lock?.release());
     throwFailed(outcomes);
     const count = `${outcomes.length} vnode${outcomes.length === 1 ? "" : "s"}`;
     context.output(
@@ -61,6 +63,19 @@ Examples:
     if (fault !== null) {
       context.log.info(outcomes.length === 0 ? "No vnode runs" : `${count} halted all the same`);
       throw fault;
+    }
+
+    /** Ends the watch, and has nobody start one again by himself. */
+    async function withoutWatch(): Promise<Lock> {
+      const { ran, lock } = await endWatch(context.host, wait);
+      if (ran) context.log.info("Ended the watch");
+      // The vnodes' order must not hang on a note.
+      await noteHalted(context.host).catch((error) => {
+        context.log.warn("Cannot note the halt: an init script's guard may start a watch", {
+          error: String(error),
+        });
+      });
+      return lock;
     }
 
     /** False where no engine runs and none has left anything running. */

@@ -1,16 +1,16 @@
 // Whether a watch runs, which one, and how to start one: a lock that the kernel releases with its holder, and a
 // file in which the watch says how it is. Used by boot and status.
-import type { Host, Look } from "../host/types.ts";
+import type { Host, Lock, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { hasInit } from "../host/facts.ts";
 import { BOOT_UNIT, UNIT_FOLDER, WATCH_UNIT } from "../resource/rc/systemd_units.ts";
-import { WATCH_LOG } from "../resource/rc/sysv_scripts.ts";
+import { HALTED_NOTE, WATCH_LOCK, WATCH_LOG } from "../resource/rc/sysv_scripts.ts";
 import { RUN_DIRECTORY } from "../vnode/paths.ts";
 import type { WatchState } from "./watch.ts";
 import { startTimeOf } from "../vnode/life.ts";
 
-/** Held by the watch as long as it lives. */
-export const WATCH_LOCK = `${RUN_DIRECTORY}/lock/watch`;
+export { WATCH_LOCK };
+
 /** What the watch says of itself. */
 export const WATCH_STATE = `${RUN_DIRECTORY}/watch.json`;
 
@@ -53,6 +53,8 @@ export async function ensureWatch(
   wait: (ms: number) => Promise<void>,
 ): Promise<WatchStart> {
   if ((await readWatch(host)) !== null) return "running";
+  // Whatever becomes of this start: who guards the watch may go on trying.
+  await forgetHalted(host);
   if (await hasInit(host) === "systemd" && await host.stat(`${UNIT_FOLDER}/${WATCH_UNIT}`) !== null) {
     return await startUnit(host);
   }
@@ -107,18 +109,43 @@ function notUp(how: string, log: string): BerthError {
 /** Milliseconds a watch is given to finish what is half done. */
 const END_MS = 60_000;
 
+/** Notes that all vnodes are halted: nobody is to start a watch by himself, which would boot them again. */
+export async function noteHalted(host: Host): Promise<void> {
+  await host.writeText(HALTED_NOTE, "by berth halt\n", { mode: 0o600 });
+}
+
+/** Takes that note away: a watch is wanted. Does nothing where there is none. */
+export async function forgetHalted(host: Host): Promise<void> {
+  await host.remove(HALTED_NOTE);
+}
+
+/** Has the watch that runs make a full look; false where none runs. */
+export async function nudgeWatch(host: Host): Promise<boolean> {
+  const watch = await readWatch(host);
+  if (watch === null) return false;
+  await host.exec({ argv: ["kill", "-HUP", String(watch.pid)], okExit: [0, 1] });
+  return true;
+}
+
+/** A watch that was ended. */
+export interface EndedWatch {
+  /** False where none ran. */
+  readonly ran: boolean;
+  /** The watch's own: as long as it is held none can start. */
+  readonly lock: Lock;
+}
+
 /**
- * Ends the watch that runs, if one does; vnodes are not touched. Waits until its lock is free.
+ * Ends the watch that runs, if one does; vnodes are not touched. Waits until its lock is free, and takes it.
  *
- * @returns true when one was ended.
  * @throws {BerthError} code `not-converged` when it does not end.
  */
-export async function endWatch(host: Host, wait: (ms: number) => Promise<void>): Promise<boolean> {
+export async function endWatch(host: Host, wait: (ms: number) => Promise<void>): Promise<EndedWatch> {
   let told: WatchPresence | null = null;
   for (let waited = 0; waited < END_MS; waited += 50) {
     try {
-      await (await host.lock(WATCH_LOCK)).release();
-      return told !== null;
+      const lock = await host.lock(WATCH_LOCK);
+      return { ran: told !== null, lock };
     } catch (error) {
       if (!(error instanceof BerthError) || error.code !== "locked") throw error;
     }

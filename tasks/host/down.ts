@@ -57,7 +57,9 @@ export default task({
     // The watch would put right at once what is given back.
     if (context.mode === "apply") {
       await removeGuard(context, (await hostFacts(context.host)).init);
-      if (await endWatch(context.host, wait)) context.log.info("Ended the watch");
+      const { ran, lock } = await endWatch(context.host, wait);
+      await lock.release();
+      if (ran) context.log.info("Ended the watch");
     }
     const undone = await context.undo(resources, stays);
     // An image may have brought it, of which the journal does not tell: else the next boot would undo this.
@@ -65,9 +67,9 @@ export default task({
     context.output({ left: undone.unknown });
     const [first, ...others] = faultIssues(undone.unreadable);
     if (first === undefined) {
-      if (fault !== null) throw fault;
       // A boot that went on with it would prepare again what has just been given back.
       if (context.mode === "apply") await forgetGood(context.host);
+      if (fault !== null) throw fault;
       return;
     }
     const count = others.length === 0 ? "A line" : `${others.length + 1} lines`;

@@ -2,7 +2,7 @@
 import type { Flap } from "../../lib/config/types.ts";
 import type { Host } from "../../lib/host/types.ts";
 import type { Log } from "../../lib/log/log.ts";
-import { readWatch } from "../../lib/watch/presence.ts";
+import { nudgeWatch } from "../../lib/watch/presence.ts";
 
 /** Has the watch look where a link of these specs flaps; says so where none runs. */
 export async function tellFlaps(
@@ -10,7 +10,7 @@ export async function tellFlaps(
   specs: readonly { readonly links: readonly { readonly flap?: Flap }[] }[],
 ): Promise<void> {
   if (mode === "plan" || !specs.some(({ links }) => links.some((link) => link.flap !== undefined))) return;
-  const watch = await readWatch(host);
-  if (watch === null) log.warn("No watch runs: links that flap stay as they are", { next: "berth boot" });
-  else await host.exec({ argv: ["kill", "-HUP", String(watch.pid)], okExit: [0, 1] });
+  if (!await nudgeWatch(host)) {
+    log.warn("No watch runs: links that flap stay as they are", { next: "berth boot" });
+  }
 }

@@ -130,6 +130,44 @@ test("the init script's guard starts a watch again that died, and none where one
   }
 });
 
+test("the init script's guard starts no watch while a halt is told, also one that begins as it waits", async () => {
+  const place = mkdtempSync("/tmp/berth-halted-");
+  const [lock, berth, tick] = [`${place}/lock`, `${place}/berth`, `${place}/tick`];
+  writeFileSync(lock, "");
+  writeFileSync(
+    berth,
+    `#!/bin/sh\nexec 9>${lock}; flock -n 9 || exit 7\necho $$ >>${place}/pids; exec sleep 1000\n`,
+  );
+  // A pause in which the halt begins, where one is armed.
+  writeFileSync(
+    tick,
+    `#!/bin/sh\necho "$1" >>${place}/ticks\n[ "$1" != pause ] || mv ${place}/arm ${place}/halted\nexec sleep 0.05\n`,
+  );
+  for (const program of [berth, tick]) chmodSync(program, 0o755);
+  const text = sysvScripts([berth])["berth"]!.replaceAll("/run/berth/lock/watch", lock)
+    .replaceAll("/run/berth/halted", `${place}/halted`).replaceAll("/var/log/berth-watch.log", `${place}/log`)
+    .replaceAll("sleep $pause", `${tick} pause`).replaceAll(/sleep (10|30)/g, `${tick} long`);
+  const lines = (name: string) =>
+    existsSync(`${place}/${name}`) ? readFileSync(`${place}/${name}`, "utf8").trim().split("\n") : [];
+  const ticksOn = async (what: string) => {
+    const before = lines("ticks").length;
+    await until(what, () => lines("ticks").length >= before + 8 || lines("pids").length > 0);
+  };
+  writeFileSync(`${place}/arm`, "");
+  const guard = spawn("sh", ["-c", text, "berth", "guard"], { detached: true, stdio: "ignore" });
+  try {
+    await until("the halt to begin", () => existsSync(`${place}/halted`) || lines("pids").length > 0);
+    await ticksOn("the guard to look again and again");
+    assert.equal(lines("pids"), [], "a watch was started while the vnodes are halted");
+    rmSync(`${place}/halted`);
+    await until("the watch after the halt", () => lines("pids").length === 1);
+  } finally {
+    process.kill(-guard.pid!, "SIGKILL");
+    for (const pid of lines("pids")) process.kill(Number(pid), "SIGKILL");
+    rmSync(place, { recursive: true });
+  }
+});
+
 test("a file that is not berth's is neither written over nor removed", async () => {
   const path = "/etc/systemd/system/berth-watch.service";
   const resource = rc({ init: "systemd", berth: BERTH, live: false });

@@ -9,7 +9,9 @@ export const SCRIPT_FOLDER = "/etc/init.d";
 /** Where a watch that was started without systemd writes its log. */
 export const WATCH_LOG = "/var/log/berth-watch.log";
 /** Held by the watch as long as it lives; not there before the first watch of a boot. */
-const WATCH_LOCK = "/run/berth/lock/watch";
+export const WATCH_LOCK = "/run/berth/lock/watch";
+/** There from a halt of all vnodes until a watch is wanted again (watch/presence.ts); a reboot takes it away. */
+export const HALTED_NOTE = "/run/berth/halted";
 
 interface Header {
   readonly provides: string;
@@ -72,6 +74,8 @@ guard() {
   while flock ${WATCH_LOCK} true; do
     sleep $pause
     watched && continue
+    # After berth halt a watch would boot what was halted. Asked as late as can be: the halt may have begun meanwhile.
+    [ -e ${HALTED_NOTE} ] && continue
     setsid -f ${berth.map(shellWord).join(" ")} watch >>${WATCH_LOG} 2>&1 </dev/null
     sleep 30
     if watched; then pause=5; elif [ $pause -lt 300 ]; then pause=$((pause * 2)); fi
