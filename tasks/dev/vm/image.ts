@@ -32,7 +32,7 @@ const SUITE_PACKAGES: Record<Suite, readonly string[]> = {
   unstable: ["docker-cli", "dhcpcd-base"],
 };
 /** unstable's list of packages may have expired where the mirror is a snapshot. */
-const CHECK: Partial<Record<Suite, string>> = { unstable: `--aptopt=Acquire::Check-Valid-Until=false` };
+const CHECK: Partial<Record<Suite, string>> = { unstable: `Acquire::Check-Valid-Until "false";` };
 /** ovmf and the like are recommended only; the BIOS is in seabios. */
 const TOOLS = ["qemu-system-x86", "qemu-utils", "mmdebstrap", "e2fsprogs", "zstd"];
 const GUEST = fileURLToPath(new URL("guest", import.meta.url));
@@ -65,13 +65,16 @@ export async function vmImage(suite: Suite, tell: Tell): Promise<VmImage> {
         const listing = "apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -1";
         const mirror = (await must(clone, listing)).trim();
         const debian = suite === "sysvinit" ? "bookworm" : suite;
+        const check = CHECK[suite];
+        // As a file: a line for apt.conf has blanks and quotes.
+        if (check !== undefined) await must(clone, `echo '${check}' >/var/tmp/aptopt`);
         const variables = {
           SUITE: debian,
           INIT: init,
           MIRROR: mirror,
           PACKAGES: packages.join(),
           GUEST,
-          CHECK: CHECK[suite] ?? "",
+          CHECK: check === undefined ? "" : "--aptopt=/var/tmp/aptopt",
         };
         const set = Object.entries(variables).map(([name, value]) => `${name}='${value}'`).join(" ");
         await must(clone, `${set} nice -n 10 bash ${GUEST}/make.sh`);
