@@ -7,6 +7,7 @@ import { lifeOf } from "./life.ts";
 import { effectiveSpec } from "./live.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { readRecord } from "./record.ts";
+import { said } from "./running.ts";
 import { forEachInTurn } from "./turn.ts";
 import { up } from "./up.ts";
 import { wire } from "./wire.ts";
@@ -41,8 +42,10 @@ export async function apply(
   options: ApplyOptions = {},
 ): Promise<Outcome[]> {
   if (specs.length === 0) return [];
-  const outcomes = await up(ground, specs, lans, { live: true });
-  if (options.inside !== true) return outcomes;
+  const inside = options.inside === true;
+  const outcomes = await up(ground, specs, lans, { live: true, inside });
+  // A plan has looked inside already: the records still say what was before.
+  if (!inside || ground.mode === "plan") return outcomes;
   const again = await forEachInTurn(
     ground,
     outcomes.filter((one) => one.error === undefined).map((one) => one.vnode),
@@ -71,9 +74,8 @@ async function setInside(ground: Ground, vnode: string): Promise<Outcome> {
     hostsPath: record.hostsPath,
     names: true,
     inside: await insideDifference(host, wiring, life.pid),
-    plan: ground.mode === "plan",
   });
   for (const step of steps) ground.onStep?.(step);
-  const did = steps.map((one) => `${one.verb} ${one.resource}: ${one.why}`);
+  const did = steps.map(said);
   return { vnode, changed: did.length > 0, did };
 }

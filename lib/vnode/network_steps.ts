@@ -42,8 +42,9 @@ function keyOf(route: RouteSpec): string {
   return `${route.via.includes(":") ? 6 : 4} ${destinationOf(route)}`;
 }
 
+/** A link and its addresses; the kernel tells them in an order of its own. */
 function placeOf({ name, addresses }: Wiring["links"][number]): readonly unknown[] {
-  return [name, addresses];
+  return [name, [...addresses].sort()];
 }
 
 /**

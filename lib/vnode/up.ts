@@ -7,6 +7,8 @@ import { BerthError } from "../log/error.ts";
 import { bodyDigest, containerBody } from "./container.ts";
 import type { Ground, Outcome } from "./ground.ts";
 import { waitsForStart } from "./inside.ts";
+import { handOver, requirePorts } from "./handover.ts";
+import { insideDifference } from "./inside_state.ts";
 import { ensureLans, keepLans, lansOfRecords, removeLonelyLans, tellLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
 import { droppedLive, effectiveSpec, keptLive } from "./live.ts";
@@ -32,6 +34,8 @@ export interface UpOptions {
   readonly createOnly?: boolean;
   /** Only what can be given to a life that runs: whatever else is refused. @default {false} */
   readonly live?: boolean;
+  /** In a plan: holds all that is inside against the spec, not only what changed in it. @default {false} */
+  readonly inside?: boolean;
 }
 
 /**
@@ -57,10 +61,17 @@ export async function up(
   await ensureRules(ground, [...others, ...specs.map((spec) => ({ name: spec.name, spec }))]);
   if (ground.mode === "apply") await tellLans(ground.host, used, others);
   const { api } = await ground.docker.version();
+  const given = new Map((await handOver(ground, before, specs)).map((one) => [one.vnode, one]));
   const begun = await forEachInTurn(
     ground,
     specs,
-    (spec) => upOne(ground, spec, lansOf(spec, lans), api, options),
+    async (spec) => {
+      requirePorts(spec, others);
+      const { did = [], error } = given.get(spec.name) ?? {};
+      if (error !== undefined) throw error;
+      const one = await upOne(ground, spec, lansOf(spec, lans), api, options);
+      return { ...one, changed: one.changed || did.length > 0, did: [...did, ...one.did] };
+    },
     (spec, error): Begun => ({ vnode: spec.name, changed: false, did: [], error }),
   );
   const outcomes = await checkAll(ground, begun);
@@ -103,10 +114,10 @@ async function upOne(
   if (keep && old.name !== spec.name) step("update", `named "${old.name}", wanted "${spec.name}"`);
   if (ground.mode === "plan") {
     if (!options.createOnly && !(keep && old.state.running)) step("update", "not running");
-    else if (keep && old.state.running) await planWiring(ground, spec, record, old);
+    else if (keep && old.state.running) did.push(...await planWiring(ground, spec, record, old, options));
     return { vnode: spec.name, changed: did.length > 0, did };
   }
-  const container = keep ? old : await makeContainer(ground, spec, body, old);
+  const container = keep ? old : await makeContainer(ground, spec, body, old, record);
   if (keep && container.name !== spec.name) {
     await ground.docker.renameContainer(container.id, spec.name);
   }
@@ -190,6 +201,7 @@ async function makeContainer(
   spec: VnodeSpec,
   body: Record<string, unknown>,
   old: Container | null,
+  record: VnodeRecord | null,
 ): Promise<Container> {
   const { docker, host } = ground;
   // The image first: a failed create must never cost the vnode that is there.
@@ -200,7 +212,8 @@ async function makeContainer(
   await writeResolv(ground, spec);
   if (old !== null) {
     await docker.removeContainer(old.id, { force: true });
-    await unwire(host, spec.name, { force: "all", spec });
+    // By what it was: its control address may be another by now.
+    await unwire(host, spec.name, { force: "all", spec: record?.spec ?? spec });
     await forgetGate(host, old.id);
   }
   const { id, warnings } = await docker.createContainer(spec.name, body);
@@ -266,16 +279,23 @@ async function planWiring(
   spec: VnodeSpec,
   record: VnodeRecord | null,
   container: Container,
-): Promise<void> {
+  options: UpOptions,
+): Promise<string[]> {
   const life = await lifeOf(ground.host, container.id, container.state.pid);
-  if (life === null) return;
+  if (life === null) return [];
   const next = { spec, live: keptLive(record, spec) };
-  const inside = record === null ? [] : pendingSteps(withPending(record, next));
-  const { steps } = await wire(ground.host, wiringOf(effectiveSpec(next)), life, {
+  const wiring = wiringOf(effectiveSpec(next));
+  const inside = options.inside === true
+    ? await insideDifference(ground.host, wiring, life.pid)
+    : record === null
+    ? []
+    : pendingSteps(withPending(record, next));
+  const { steps } = await wire(ground.host, wiring, life, {
     plan: true,
     inside,
     names: true,
     hostsPath: record?.hostsPath,
   });
   for (const one of steps) ground.onStep?.(one);
+  return steps.map(said);
 }

@@ -2,7 +2,7 @@
 // control network's sets. Understands the batches berth writes and prints what berth reads; knows no other words.
 // What each tool's lines mean stands in kernel_ip.ts, kernel_tc.ts and kernel_nft.ts.
 import type { FakeCommand, FakeOutput, Machine } from "./host.ts";
-import { ipLine, type Link, printed, printedAddresses } from "./kernel_ip.ts";
+import { ipLine, type Link, printed, printedAddresses, printedRoutes } from "./kernel_ip.ts";
 import { nftLine, nftTable } from "./kernel_nft.ts";
 import { filters, type Qdisc, tcLine } from "./kernel_tc.ts";
 
@@ -138,6 +138,15 @@ export class FakeKernel {
     if (words === "ip -j -d link show") return json([...this.links.values()].map(printed));
     if (words === "ip -j -d addr show") {
       return json([...this.inside.get(pid!)!.values()].map(printedAddresses));
+    }
+    if (/^ip -j -[46] route show$/.test(words)) {
+      return json(printedRoutes(this.routes.get(pid!)!, argv[2]!));
+    }
+    if (words.startsWith("sysctl -e ")) {
+      const known = [...this.sysctls.get(pid!)!].filter(([path]) => argv.includes(path));
+      // "eth1.5" is an interface: dots and slashes change places.
+      const name = (path: string) => path.replace(/[./]/g, (sign) => sign === "." ? "/" : ".");
+      return { stdout: known.map(([path, value]) => `${name(path)} = ${value}\n`).join("") };
     }
     if (words === "tc -j qdisc show") return json(this.qdiscs);
     if (words === "tc -j -batch -") {

@@ -107,6 +107,17 @@ function routeLine(routes: string[], [, verb = "", ...rest]: readonly string[]):
   if (verb === "flush") drop((route) => route === rest.slice(1).join(" "));
 }
 
+/** As `ip -j -4 route show` prints them, or -6. */
+export function printedRoutes(routes: readonly string[], family: string) {
+  const found = routes.map((route) => {
+    const [to = "", ...words] = route.split(" ");
+    const after = (word: string) => words.includes(word) ? { [word]: words[words.indexOf(word) + 1] } : {};
+    const { via, ...rest } = { ...after("via"), ...after("dev") } as Record<string, string>;
+    return { dst: to.replace("::/0", "default"), gateway: via, ...rest };
+  });
+  return found.filter(({ gateway = "" }) => gateway.includes(":") === (family === "-6"));
+}
+
 /** As `ip -j -d link show` prints it. */
 export function printed(link: Link) {
   return {
@@ -122,9 +133,11 @@ export function printed(link: Link) {
   };
 }
 
-/** As `ip -j -d addr show` prints it. */
+/** As `ip -j -d addr show` prints it: those of IPv6 last, the newest of them first. */
 export function printedAddresses(link: Link) {
-  const info = link.addresses.map((one) => ({
+  const isSix = (address: string) => address.includes(":");
+  const ordered = [...link.addresses.filter((one) => !isSix(one)), ...link.addresses.filter(isSix).reverse()];
+  const info = ordered.map((one) => ({
     local: one.split("/")[0],
     prefixlen: Number(one.split("/")[1]),
     scope: "global",
