@@ -8,8 +8,7 @@ import { readLife } from "./life_note.ts";
 import { effectiveSpec } from "./live.ts";
 import type { VnodeRecord } from "./record.ts";
 import type { Step } from "./step.ts";
-import { withRedirects } from "./redirects.ts";
-import { readHostView } from "./view.ts";
+import { readWholeView } from "./redirects.ts";
 import { wire } from "./wire.ts";
 import { wiringOf } from "./wiring.ts";
 
@@ -55,7 +54,7 @@ interface Checked {
 async function wireAll(ground: Ground, records: readonly VnodeRecord[]): Promise<Checked[]> {
   if (records.length === 0) return [];
   const { host } = ground;
-  const view = await withRedirects(host, await readHostView(host));
+  const view = await readWholeView(host);
   return await forEach(records, async (record): Promise<Checked> => {
     const life = await settledLife(host, record, view.bootId);
     if (life === null) return { record, steps: await wireRunning(ground, record) };

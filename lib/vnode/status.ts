@@ -2,13 +2,13 @@
 // and one list of containers, whatever the number of vnodes.
 import type { ContainerSummary, Docker } from "../docker/types.ts";
 import type { Look } from "../host/types.ts";
-import { generationOf, isAlive, type Life, lifeOf, parseGeneration } from "./life.ts";
-import { readLife } from "./life_note.ts";
+import { generationOf, lifeOf } from "./life.ts";
 import { effectiveSpec } from "./live.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { readRecords, type VnodeRecord, type Wanted } from "./record.ts";
+import { readWholeView } from "./redirects.ts";
+import { settledLife } from "./running.ts";
 import type { HostView } from "./view.ts";
-import { readHostView } from "./view.ts";
 import { wire } from "./wire.ts";
 import { wiringOf } from "./wiring.ts";
 import type { Host } from "../host/types.ts";
@@ -19,7 +19,7 @@ export interface VnodeStatus {
   /** "up", "halted", "paused", "gone" (no container), "created"; "down" when the engine does not say why. */
   readonly state: string;
   readonly wanted: Wanted["state"] | null;
-  /** "wired", "not wired: …" with the first reason, "-" when it does not run, "?" when it cannot be known. */
+  /** "wired", "not wired: …" with the first reason, "-" when it does not run, "? (…)" when it cannot be known. */
   readonly wiring: string;
   readonly control: string;
   readonly links: readonly string[];
@@ -33,22 +33,27 @@ export interface VnodeStatus {
  * records and kernel tell.
  */
 export async function readStatus(host: Host, docker: Docker | null): Promise<VnodeStatus[]> {
+  const unreadable: string[] = [];
   const [records, containers, view] = await Promise.all([
-    readRecords(host),
+    readRecords(host, (_, vnode) => unreadable.push(vnode)),
     docker?.listContainers({ label: LABEL_VNODE, all: true }) ?? [],
-    readHostView(host),
+    readWholeView(host),
   ]);
+  const byName = (a: VnodeStatus, b: VnodeStatus) => a.name < b.name ? -1 : 1;
   if (docker === null) {
     const told = await Promise.all(records.map((record) => statusWithoutEngine(host, record, view)));
-    return told.sort((a, b) => a.name < b.name ? -1 : 1);
+    return [...told, ...unreadable.map((name) => unreadableStatus(name, "down"))].sort(byName);
   }
   const byId = new Map(containers.map((one) => [one.id, one]));
   const known = await Promise.all(
     records.map((record) => statusOf(host, docker, record, byId.get(record.containerId), view)),
   );
   const recorded = new Set(records.map((record) => record.containerId));
-  const lost = containers.filter((one) => !recorded.has(one.id)).map(lostStatus);
-  return [...known, ...lost].sort((a, b) => a.name < b.name ? -1 : 1);
+  const lost = containers.filter((one) => !recorded.has(one.id)).map((one) =>
+    lostStatus(one, unreadable.includes(one.labels[LABEL_VNODE] ?? ""))
+  );
+  const without = unreadable.filter((name) => !lost.some((one) => one.name === name));
+  return [...known, ...lost, ...without.map((name) => unreadableStatus(name, "gone"))].sort(byName);
 }
 
 function baseOf(record: VnodeRecord) {
@@ -67,17 +72,13 @@ function baseOf(record: VnodeRecord) {
 /** The life that was wired last tells whether the vnode runs, engine or not. */
 async function statusWithoutEngine(host: Host, record: VnodeRecord, view: HostView): Promise<VnodeStatus> {
   const base = baseOf(record);
-  const last = await readLife(host, record.name);
-  if (last === null || !(await isAlive(host, last.generation, view.bootId))) {
-    return { ...base, state: "down", wiring: "-", generation: null };
-  }
-  const { pid, startTime } = parseGeneration(last.generation);
-  const life: Life = { containerId: record.containerId, pid, startTime, bootId: view.bootId };
+  const life = await settledLife(host, record, view.bootId);
+  if (life === null) return { ...base, state: "down", wiring: "-", generation: null };
   return {
     ...base,
     state: "up",
     wiring: await wiringWord(host, record, life, view),
-    generation: last.generation,
+    generation: generationOf(life),
   };
 }
 
@@ -119,20 +120,38 @@ async function wiringWord(
   }
 }
 
+/** Why a vnode's wiring cannot be known, by what its status says of it; null where it is known. */
+export function unknownWiring(wiring: string): string | null {
+  return /^\? \((.*)\)$/s.exec(wiring)?.[1] ?? null;
+}
+
 function stateWord(state: string): string {
   return state === "running" ? "up" : state === "exited" || state === "dead" ? "halted" : state;
 }
 
-function lostStatus(container: ContainerSummary): VnodeStatus {
+function lostStatus(container: ContainerSummary, isUnreadable: boolean): VnodeStatus {
   return {
-    name: container.labels[LABEL_VNODE] ?? container.names[0] ?? container.id,
-    state: stateWord(container.state),
-    wanted: null,
-    wiring: "record lost",
-    control: "-",
-    links: [],
+    ...unreadableStatus(
+      container.labels[LABEL_VNODE] ?? container.names[0] ?? container.id,
+      stateWord(container.state),
+    ),
+    ...(isUnreadable ? {} : { wiring: "record lost" }),
     image: container.image,
     container: container.id,
+  };
+}
+
+/** Of a vnode whose record is there and cannot be read. */
+function unreadableStatus(name: string, state: string): VnodeStatus {
+  return {
+    name,
+    state,
+    wanted: null,
+    wiring: "record unreadable",
+    control: "-",
+    links: [],
+    image: "-",
+    container: "-",
     generation: null,
   };
 }
