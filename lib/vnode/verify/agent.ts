@@ -2,6 +2,7 @@
 // UDP and TCP of Node's own modules only, so it needs nothing of the vnode's image and no raw sockets. It is started
 // by session.ts as `berth probe`, with its task on standard input.
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { once } from "node:events";
 import { connect, createServer, type Server } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { countFlow, type FlowCount } from "./flows.ts";
@@ -29,6 +30,8 @@ const FLING_MS = 100;
 const GREET_US = 20_000;
 /** How long an echo says goodbye, which only tells the other one that it may end. */
 const BYE_MS = 1000;
+/** Between two looks at the clock while a TCP flood waits for the other one to read. */
+const DRAIN_MS = 100;
 /** Written at once into a TCP flood. */
 const TCP_CHUNK = 256 * 1024;
 
@@ -299,9 +302,12 @@ async function floodTcp(task: FloodTask, left: () => number): Promise<Sent> {
   let [sent, broken] = [0, false];
   line.on("error", () => broken = true);
   while (!broken && left() > 0 && performance.now() - begin < task.ms) {
-    sent += chunk.length;
-    if (line.write(chunk)) continue;
-    await Promise.race([new Promise((resolve) => line.once("drain", resolve)), pause(100)]);
+    if (!line.writableNeedDrain) {
+      sent += chunk.length;
+      if (line.write(chunk)) continue;
+    }
+    // An end of it is told by `broken`, or by the clock.
+    await once(line, "drain", { signal: AbortSignal.timeout(DRAIN_MS) }).catch(() => {});
   }
   line.destroy();
   return { reached: true, sent, ms: performance.now() - begin, endUs: nowUs() };
