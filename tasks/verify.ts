@@ -120,9 +120,7 @@ async function optionsOf(context: TaskContext<Options>): Promise<VerifyOptions> 
     context.docker(),
   ]);
   const names = selectNames(records.map(({ name }) => name), context.args);
-  const { isolation, address: gateway } = config.host.controlNet as typeof config.host.controlNet & {
-    readonly isolation?: "experiments" | "vnodes" | "none";
-  };
+  const { isolation, address: gateway } = config.host.controlNet;
   return {
     host,
     berth: facts.berth,
@@ -135,7 +133,7 @@ async function optionsOf(context: TaskContext<Options>): Promise<VerifyOptions> 
     seconds: context.options.seconds,
     jobs: context.options.jobs,
     tolerance: context.options.tolerance === "linktest" ? LINKTEST : OWN,
-    fence: isolation === undefined ? null : { isolation, gateway },
+    fence: { isolation, gateway },
     tables: async () => firewallResources(config, facts, await bridgeUplink(host, config)),
     signal: context.signal,
     onProgress: (text) => context.progress(text),

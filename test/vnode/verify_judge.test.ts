@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Shape } from "../../lib/config/types.ts";
-import { type Court, judge, LINKTEST, OWN } from "../../lib/vnode/verify/judge.ts";
+import { type Court, judge, LINKTEST, OWN, settle } from "../../lib/vnode/verify/judge.ts";
 import { plot, reportText, valueWords } from "../../lib/vnode/verify/report.ts";
 import { bufferErrors } from "../../lib/vnode/verify/session.ts";
 import { insideDiffers, stateOfVnodes } from "../../lib/vnode/verify/state.ts";
@@ -176,6 +176,27 @@ test("what a later link loses is not asked of its own queue", () => {
   assert.is(judge(asked, window(9e6), null, COURT)[0]!.asked, 9e6);
 });
 
+test("settle() forgets what passed once, and nothing that was not measured again", () => {
+  const asked = echo({ delayUs: 10_000 });
+  const slow = judge(asked, steady(19_000), UNSHAPED, COURT);
+  const fast = judge(asked, steady(10_500), UNSHAPED, COURT);
+  const silent = judge(asked, { echo: { reached: false, sent: 0, rttsUs: [] } }, UNSHAPED, COURT);
+  assert.is(told(settle(slow, slow)), "reach pass, latency fail");
+  assert.is(told(settle(slow, fast)), "reach pass, latency pass");
+  assert.is(told(settle(fast, slow)), "reach pass, latency pass");
+  assert.is(told(settle(slow, silent)), "reach pass, latency fail", "nobody has contradicted it");
+  assert.is(told(settle(silent, fast)), "reach pass, latency pass");
+
+  const counted = (lost: number, duplicates: number) =>
+    judge(flow({}), arrived(1000 - lost, 1000, { duplicates }), null, COURT);
+  const unread = judge(flow({}), { flow: { ...arrived(900, 1000).flow!, unread: 100 } }, null, COURT);
+  assert.is(told(settle(counted(0, 5), counted(0, 0))), "loss pass", "nothing came twice this time");
+  assert.is(told(settle(counted(5, 0), counted(5, 5))), "loss fail", "nor the first time");
+  assert.is(told(settle(counted(0, 5), counted(0, 5))), "loss pass, duplicate fail");
+  assert.is(told(settle(counted(0, 5), unread)), "loss pass, duplicate fail");
+  assert.is(told(settle(unread, counted(0, 5))), "loss pass, duplicate fail");
+});
+
 test("silence passes only where somebody else hears", () => {
   const asked: Test = {
     kind: "silence",
@@ -220,12 +241,14 @@ test("stateOfVnodes() blames what is wanted up and is not, or is not wired", () 
     status("b", "up", "up", "not wired: link b/eth1: missing"),
     status("c", "halted", "up"),
     status("d", "halted", "halted"),
+    status("e", "up", "up", '? (There is no program "tc")'),
   ]);
   assert.equal(found.map(({ from, verdict, why }) => `${from} ${verdict} ${why}`.trim()), [
     "a pass",
     "b fail not wired: link b/eth1: missing",
     "c fail it is halted",
     "d unknown it is halted",
+    'e unknown It cannot be looked at: There is no program "tc"',
   ]);
 });
 

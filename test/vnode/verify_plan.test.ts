@@ -1,11 +1,11 @@
 // What `berth verify` plans to measure, and how it puts that to probes: which pairs, which ways, how many datagrams.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { VnodeSpec } from "../../lib/config/types.ts";
+import type { LinkSpec, VnodeSpec } from "../../lib/config/types.ts";
 import { hostEndName, ifbName } from "../../lib/vnode/names.ts";
 import { expectedOf } from "../../lib/vnode/verify/expect.ts";
 import { membersOf } from "../../lib/vnode/verify/members.ts";
-import { planOf } from "../../lib/vnode/verify/plan.ts";
+import { planOf as planWithin, type PlanOptions } from "../../lib/vnode/verify/plan.ts";
 import { floodOf } from "../../lib/vnode/verify/rate.ts";
 import { netOf, routeTests, wayTo } from "../../lib/vnode/verify/routes.ts";
 import { packsOf, sendTask, sessionOf } from "../../lib/vnode/verify/session.ts";
@@ -18,6 +18,9 @@ const names = (tests: readonly Test[], kind: Test["kind"]) =>
   );
 const only = <Kind extends Test["kind"]>(tests: readonly Test[], kind: Kind) =>
   tests.filter((one): one is Test & { kind: Kind } => one.kind === kind);
+
+const planOf = (specs: readonly VnodeSpec[], options: Omit<PlanOptions, "fence">) =>
+  planWithin(specs, { fence: { isolation: "experiments", gateway: "172.16.0.1" }, ...options });
 
 const rate = (rateBps: number) => ({ egress: { rateBps }, ingress: { rateBps } });
 
@@ -136,6 +139,21 @@ test("wayTo() goes the way that routes and subnets make, and adds up what is on 
   assert.is(wayTo(net, "c", membersOf(line()[0]!)[0]!.address)!.hops, 1);
 });
 
+test("no way goes over a link that is meant to be down, or goes up and down by the clock", () => {
+  const far = membersOf(line()[3]!)[0]!.address;
+  const spoilt = (more: Partial<LinkSpec>, at: number) =>
+    line().map((spec, index) =>
+      index !== at ? spec : { ...spec, links: [{ ...spec.links[0]!, ...more }, ...spec.links.slice(1)] }
+    );
+  const flap = { upMs: 1000, downMs: 1000, offsetMs: 0 };
+  for (const more of [{ up: false as const }, { flap }]) {
+    assert.is(wayTo(netOf(spoilt(more, 0)), "a", far), null, "by the first link");
+    assert.is(wayTo(netOf(spoilt(more, 1)), "a", far), null, "through its far end");
+  }
+  const { tests } = planOf(spoilt({ flap }, 2), { level: 2 });
+  assert.equal(tests.filter((one) => one.level === 2), []);
+});
+
 test("wayTo() ends where routes go in a circle", () => {
   const ring = [
     aVnode("a", [aLink("ab", "10.0.1.1/24")], { routes: [{ to: "10.9.0.0/16", via: "10.0.1.2" }] }),
@@ -167,7 +185,7 @@ test("silence is asked of twins, of the host, and of other experiments, each bes
       experiment: "two",
       firewall: { style: "closed", rules: [] },
     }),
-  ], { level: 5, fence: { isolation: "experiments", gateway: "172.16.0.1" } });
+  ], { level: 5 });
   const silences = only(tests, "silence").map(({ from, to, address, control }) =>
     `${from.vnode} ${to === "host" ? to : to.vnode} ${address} ${
       control === "host" ? control : control.vnode
@@ -187,7 +205,8 @@ test("silence is asked of twins, of the host, and of other experiments, each bes
 
 const GROUND = {
   berth: [],
-  pids: new Map(),
+  lives: new Map(),
+  bootId: "",
   jobs: 4,
   seconds: 5,
   startMs: 100,

@@ -25,7 +25,7 @@ function burst(shape: Shape): BurstModel | null {
 }
 
 /** What one direction loses. What it corrupts is lost too, as checksums find it. */
-export function lossOf(shape: Shape): Share {
+function lossOf(shape: Shape): Share {
   const model = burst(shape);
   const lost = model === null
     ? shareOf(shape.lossPercent, shape.lossCorrelation)

@@ -1,7 +1,8 @@
-// What measuring stands on: the host's hands, how a probe is started, and how long that takes here. Starts probes;
-// what they are to do is session.ts's and rate.ts's.
+// What measuring stands on: the host's hands, whose namespace a pid is, how a probe is started, and how long that takes
+// here. Starts probes; what they are to do is session.ts's and rate.ts's.
 import type { Host } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
+import { isAlive, parseGeneration } from "../life.ts";
 import type { AgentAnswer, AgentTask } from "./types.ts";
 
 /** The hands and the facts of one run of verify. */
@@ -9,8 +10,9 @@ export interface VerifyGround {
   readonly host: Host;
   /** How berth is started: one path, or a runtime with its arguments. */
   readonly berth: readonly string[];
-  /** Pids of the vnodes that run. */
-  readonly pids: ReadonlyMap<string, number>;
+  /** The lives of the vnodes that run. */
+  readonly lives: ReadonlyMap<string, string>;
+  readonly bootId: string;
   /** Pairs that are measured at once. */
   readonly jobs: number;
   /** Seconds that a rate is measured for; loss at most four times as long. */
@@ -48,6 +50,31 @@ export function startWaitMs(ground: VerifyGround, agents: number): number {
   return 3000 + 3 * ground.startMs * agents;
 }
 
+/** What of a ground is needed to enter a vnode. */
+export type Entrance = Pick<VerifyGround, "host" | "lives" | "bootId">;
+
+/**
+ * Does something with a running vnode's pid. It is asked before and after whether that life still goes on: the kernel
+ * gives the pid of one that died to any other process, whose network namespace is somebody else's.
+ *
+ * @throws {BerthError} code `missing` where it does not, whatever came of the work.
+ */
+export async function inLife<T>(
+  { host, lives, bootId }: Entrance,
+  vnode: string,
+  work: (pid: number) => Promise<T>,
+): Promise<T> {
+  const generation = lives.get(vnode) ?? "";
+  const goesOn = async () => {
+    if (await isAlive(host, generation, bootId)) return;
+    throw new BerthError({ code: "missing", object: vnode, message: "The vnode does not run any more" });
+  };
+  await goesOn();
+  const done = await work(parseGeneration(generation).pid);
+  await goesOn();
+  return done;
+}
+
 /**
  * Runs one probe in a vnode's namespace, on the host's files: nothing of the image is used. What keeps it from its
  * work is told in the answer's `fault`.
@@ -60,22 +87,31 @@ export async function runProbe(
   task: AgentTask,
   signal: AbortSignal | undefined = ground.signal,
 ): Promise<AgentAnswer> {
-  const pid = ground.pids.get(vnode);
-  const silent = { received: {}, echoed: {}, sent: {}, listenedUs: [0, 0] } as const;
-  if (vnode !== HOST && pid === undefined) return { ...silent, fault: `${vnode} does not run` };
-  try {
+  const probe = async (netns?: string) => {
     const { stdout } = await ground.host.exec({
       argv: [...ground.berth, "probe"],
       title: `measure inside ${vnode === HOST ? "the host" : vnode}`,
       input: JSON.stringify(task),
-      ...(vnode === HOST ? {} : { netns: `/proc/${pid}/ns/net` }),
+      ...(netns === undefined ? {} : { netns }),
       timeoutMs: task.untilMs + KILL_MS,
     }, signal === undefined ? {} : { signal });
     return JSON.parse(stdout) as AgentAnswer;
+  };
+  try {
+    if (vnode === HOST) return await probe();
+    return await inLife(ground, vnode, (pid) => probe(`/proc/${pid}/ns/net`));
   } catch (error) {
     if (error instanceof BerthError && error.code === "interrupted" && ground.signal?.aborted) throw error;
-    return { ...silent, fault: error instanceof Error ? error.message : String(error) };
+    return {
+      ...{ received: {}, echoed: {}, sent: {}, listenedUs: [0, 0] },
+      fault: reasonOf(error),
+    };
   }
+}
+
+/** What went wrong, in words. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Milliseconds of a probe with nothing to do. */

@@ -2,7 +2,7 @@
 // be told is "unknown", with the reason, and never a fail.
 import { expectedOf } from "./expect.ts";
 import { accepted, median } from "./statistics.ts";
-import type { Asked, End, Finding, Sample, Test } from "./types.ts";
+import type { Asked, End, Finding, Received, Sample, Test } from "./types.ts";
 
 /** What still passes. */
 export interface Tolerance {
@@ -39,7 +39,7 @@ export interface Court {
 }
 
 /** "left/eth1". */
-export function endName(end: End | "host"): string {
+function endName(end: End | "host"): string {
   return end === "host" ? "host" : `${end.vnode}/${end.link}`;
 }
 
@@ -66,6 +66,27 @@ export function judge(
   if (test.kind === "flow") return judgeFlow(test, sample, court, ends);
   if (test.kind === "rate") return [judgeRate(test, sample, court.tolerance, ends)];
   return [judgeSilence(test, sample, ends)];
+}
+
+/** Checks that are told of a flow only where there is something to tell. */
+const UNASKED: readonly Finding["check"][] = ["duplicate", "reorder"];
+
+/**
+ * What is told of a test that was run twice. What passed once is right: chance does not strike twice, a fault does.
+ * What the second try could not come to (an echo's latency, where nobody answered any more) stays as it was.
+ */
+export function settle(first: readonly Finding[], second: readonly Finding[]): readonly Finding[] {
+  const find = (all: readonly Finding[], wanted: Finding["check"]) =>
+    all.find(({ check }) => check === wanted);
+  // Counted, and nothing told of it: nothing came twice, or late.
+  const isClean = (all: readonly Finding[], check: Finding["check"]) =>
+    UNASKED.includes(check) && find(all, check) === undefined &&
+    (find(all, "loss")?.measured ?? null) !== null;
+  const kept = first.filter(({ check }) => !isClean(second, check)).map((one) =>
+    one.verdict === "pass" ? one : find(second, one.check) ?? one
+  );
+  const added = second.filter(({ check }) => find(first, check) === undefined && !isClean(first, check));
+  return [...kept, ...added];
 }
 
 interface Ends {
@@ -174,7 +195,6 @@ function judgeFlow(
   { tolerance, directions }: Court,
   ends: Ends,
 ): Finding[] {
-  const { sent, received } = sample.flow ?? { sent: undefined, received: null };
   const expected = expectedOf(test.there);
   const unknown = (why: string): Finding[] => [{
     check: "loss",
@@ -184,9 +204,8 @@ function judgeFlow(
     verdict: "unknown",
     why,
   }];
-  if (sent === undefined || !sent.reached) return unknown("It was not reached");
-  if (received === null) return unknown("What arrived could not be counted");
-  const unread = sample.flow?.unread ?? 0;
+  if (sample.flow?.sent.reached !== true) return unknown("It was not reached");
+  const { sent, received, unread = 0 } = sample.flow;
   if (unread > 0) return unknown(`The machine is too busy: ${unread} that arrived could not be read in time`);
   const n = sent.sent;
   if (n < LEAST_DATAGRAMS && expected.loss.share * n < 10) {
@@ -217,7 +236,7 @@ function judgeFlow(
 
 function judgeOrder(
   way: readonly Asked[],
-  received: NonNullable<NonNullable<Sample["flow"]>["received"]>,
+  received: Received,
   ends: Ends,
   alpha: number,
 ): Finding | null {

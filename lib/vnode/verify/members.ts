@@ -39,6 +39,11 @@ export function membersOf(spec: VnodeSpec): readonly Member[] {
   );
 }
 
+/** True for a link that is meant to be up all the time. */
+export function isSteady(link: Pick<LinkSpec, "up" | "flap">): boolean {
+  return link.up !== false && link.flap === undefined;
+}
+
 /**
  * Those that can be measured: the link is meant to be up all the time, and what is sent to its subnet leaves by it
  * (the kernel sends by the first of several links of one subnet, and answers on any). The others with the reason.

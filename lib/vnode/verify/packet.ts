@@ -2,7 +2,7 @@
 // who sends and counts them is agent.ts. Any other datagram on the port is nobody's, and not counted.
 
 /** What a datagram says. `hello` and `bye` are answered in kind; `echo` comes back as `answer`. */
-export const KINDS = ["hello", "welcome", "data", "echo", "answer", "bye", "farewell"] as const;
+const KINDS = ["hello", "welcome", "data", "echo", "answer", "bye", "farewell"] as const;
 export type Kind = typeof KINDS[number];
 
 /** One datagram, read. */

@@ -17,7 +17,7 @@ export interface PlanOptions {
   /** Every route of every vnode. @default {false} */
   readonly all?: boolean;
   /** What keeps vnodes apart on the control network. */
-  readonly fence?: Fence;
+  readonly fence: Fence;
 }
 
 /** Tests, and what is left out of them. */
@@ -47,7 +47,7 @@ export function planOf(specs: readonly VnodeSpec[], options: PlanOptions): Plan 
       names.add(one.from + one.why);
     }
   }
-  if (options.level >= 5) tests.push(...silenceTests(sorted, members, options.fence ?? null));
+  if (options.level >= 5) tests.push(...silenceTests(sorted, members, options.fence));
   const named = new Set(options.names ?? []);
   if (named.size === 0) return { tests, left: told };
   const isNamed = (test: Test) =>

@@ -105,31 +105,49 @@ export async function runRate(
   const { windowSeconds, ...flood } = floodOf(test, ground.seconds, port, flow, waitMs);
   const ms = FILL_MS + SETTLE_MS + WINDOWS * (windowSeconds + 1) * 1000;
   const untilMs = waitMs + ms + 5000;
-  const stop = new AbortController();
-  const signal = ground.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, ground.signal]);
-  const reading = runProbe(ground, test.to.vnode, { ...idleTask(port, untilMs), expect: [flow] });
+  const [mouth, ear] = [stopper(ground), stopper(ground)];
+  const task = { ...idleTask(port, untilMs), expect: [flow] };
+  const reading = runProbe(ground, test.to.vnode, task, ear.signal);
   const sending = runProbe(ground, test.from.vnode, {
     ...idleTask(drawPort(), untilMs),
     floods: [{ ...flood, ms }],
-  }, signal);
+  }, mouth.signal);
   let ended = false;
-  void sending.then(() => ended = true, () => ended = true);
+  let fault: string | undefined;
+  void sending.then((said) => {
+    ended = true;
+    fault ??= said.fault;
+  }, () => ended = true);
+  // Without a reader nobody is reached, however long the sender waits.
+  void reading.then((said) => {
+    ended ||= said.fault !== undefined;
+    fault ??= said.fault;
+  }, () => ended = true);
   try {
     const windows = await windowsOf(ground, devices, windowSeconds, waitMs, isGood, () => ended);
-    stop.abort();
-    if (windows === null) {
-      const said = ended ? (await sending).fault ?? (await reading).fault : undefined;
-      return said === undefined ? {} : { fault: said };
-    }
+    const why = fault;
+    mouth.stop();
+    if (windows === null) return why === undefined ? {} : { fault: why };
     const received = (await reading).received[flow];
     const goodputBps = received === undefined || received.ms === 0
       ? null
       : received.bytes * 8000 / received.ms;
     return { rate: { ...windows, goodputBps } };
   } finally {
-    stop.abort();
+    mouth.stop();
+    // It would go on waiting for a flood that nobody sends.
+    ear.stop();
     await Promise.allSettled([sending, reading]);
   }
+}
+
+/** What ends one probe, as the end of the whole run does. */
+function stopper({ signal }: VerifyGround): { readonly signal: AbortSignal; stop(): void } {
+  const own = new AbortController();
+  return {
+    signal: signal === undefined ? own.signal : AbortSignal.any([own.signal, signal]),
+    stop: () => own.abort(),
+  };
 }
 
 /** The first window that is as asked for, or the last; null where nothing went through the queue at all. */

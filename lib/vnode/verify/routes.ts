@@ -3,9 +3,8 @@
 import { type Address, isWithin, parseSubnet, type Subnet } from "../../config/address.ts";
 import { Problem } from "../../config/problem.ts";
 import type { LinkSpec, VnodeSpec } from "../../config/types.ts";
-import { type Member, membersOf, readAddress, wayOf } from "./members.ts";
+import { endOf, isSteady, type Member, membersOf, readAddress, wayOf } from "./members.ts";
 import type { Asked, Test } from "./types.ts";
-import { endOf } from "./members.ts";
 
 /** A way through lans. */
 export interface Way {
@@ -53,7 +52,7 @@ export function netOf(specs: readonly VnodeSpec[]): Net {
   };
 }
 
-/** The way from a vnode to an address, or null where its specs lead to none. */
+/** The way from a vnode to an address, or null where its specs lead to none that is there all the time. */
 export function wayTo(net: Net, from: string, to: Address): Way | null {
   const asked: Asked[] = [];
   let out: LinkSpec | null = null;
@@ -65,7 +64,7 @@ export function wayTo(net: Net, from: string, to: Address): Way | null {
     }
     if (hops > 0 && net.specs.get(at)?.forwarding !== true) return null;
     const next = nextOf(net, at, own, to);
-    if (next === null || next.link.up === false || next.owner.link.up === false) return null;
+    if (next === null || !isSteady(next.link) || !isSteady(next.owner.link)) return null;
     out ??= next.link;
     asked.push(...wayOf({ vnode: at, link: next.link }, next.owner));
     at = next.owner.vnode;

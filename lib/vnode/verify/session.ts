@@ -1,5 +1,6 @@
 // Runs tests of echoes, flows and silence: puts as many together as few probes can do at once, starts one probe for
 // each vnode among them, and reads what each told into samples. Judges nothing.
+import { parseGeneration } from "../life.ts";
 import { expectedOf } from "./expect.ts";
 import { drawFlow, drawPort, HOST, idleTask, runProbe, startWaitMs, type VerifyGround } from "./ground.ts";
 import { measureReference } from "./reference.ts";
@@ -40,7 +41,7 @@ export interface Pack {
 const nameOf = (end: End | "host") => end === "host" ? HOST : end.vnode;
 
 /** Who takes part in a test: vnodes, and HOST. */
-export function agentsOf(test: Test): readonly string[] {
+function agentsOf(test: Test): readonly string[] {
   const ends = [test.from, test.to, ...(test.kind === "silence" ? [test.control] : [])];
   return [...new Set(ends.map(nameOf))];
 }
@@ -200,7 +201,8 @@ export async function runPack(
 async function unread(ground: VerifyGround, pack: Pack): Promise<ReadonlyMap<string, number>> {
   const names = new Set(pack.tests.filter(({ kind }) => kind === "flow").map(({ to }) => nameOf(to)));
   const counts = [...names].map(async (name) => {
-    const pid = ground.pids.get(name);
+    // Of a life that has ended the probe tells: what it counted is not asked for.
+    const { pid } = parseGeneration(ground.lives.get(name) ?? "");
     const [four, six] = await Promise.all(
       ["snmp", "snmp6"].map((file) => ground.host.readText(`/proc/${pid}/net/${file}`).catch(() => null)),
     );
@@ -218,7 +220,7 @@ export function bufferErrors(snmp: string, snmp6: string): number {
 }
 
 /** What the probes told of one test. */
-export function sampleOf(
+function sampleOf(
   test: Test,
   answers: ReadonlyMap<string, AgentAnswer>,
   { flow, control }: { readonly flow: number; readonly control: number },

@@ -20,9 +20,9 @@ const MOST_FENCED = 64;
 export function silenceTests(
   specs: readonly VnodeSpec[],
   members: readonly Member[],
-  fence: Fence | null,
+  fence: Fence,
 ): readonly Test[] {
-  return [...twins(members), ...hosts(members), ...(fence === null ? [] : fenced(specs, fence))];
+  return [...twins(members), ...hosts(members), ...fenced(specs, fence)];
 }
 
 function silence(parts: Omit<Test & { kind: "silence" }, "kind" | "level">): Test {

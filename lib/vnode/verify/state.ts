@@ -5,8 +5,9 @@ import type { Look } from "../../host/types.ts";
 import { type AnyResource, differences } from "../../resource/ensure.ts";
 import { lanResources } from "../lan.ts";
 import { bridgeName } from "../names.ts";
-import type { VnodeStatus } from "../status.ts";
+import { unknownWiring, type VnodeStatus } from "../status.ts";
 import { type InsideLink, parseJson, readInside } from "../view.ts";
+import { type Entrance, inLife, reasonOf } from "./ground.ts";
 import { readAddress } from "./members.ts";
 import type { Finding } from "./types.ts";
 
@@ -20,30 +21,47 @@ function finding(
   return { check, from, to, asked, measured: null, verdict: why === null ? "pass" : "fail", why: why ?? "" };
 }
 
+/** What could not be told, and why: no blame on anybody. */
+function unknown(...parts: Parameters<typeof finding>): Finding {
+  return { ...finding(...parts), verdict: "unknown" };
+}
+
+/** Findings of a look; where it cannot be had, those that `blind` makes of the reason. */
+async function looked(
+  look: () => Promise<readonly Finding[]>,
+  blind: (why: string) => readonly Finding[],
+): Promise<readonly Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    return blind(`It cannot be looked at: ${reasonOf(error)}`);
+  }
+}
+
 /** Whether each vnode that is wanted up is up and wired. Of one that is wanted halted nothing can be told. */
 export function stateOfVnodes(statuses: readonly VnodeStatus[]): readonly Finding[] {
-  return statuses.map((one) =>
-    one.wanted === "halted" && one.state !== "up"
-      ? { ...finding("state", one.name, "halted", `it is ${one.state}`), verdict: "unknown" as const }
-      : finding(
-        "state",
-        one.name,
-        "up and wired",
-        one.state !== "up" ? `it is ${one.state}` : one.wiring === "wired" ? null : one.wiring,
-      )
-  );
+  return statuses.map(({ name, state, wanted, wiring }) => {
+    if (wanted === "halted" && state !== "up") return unknown("state", name, "halted", `it is ${state}`);
+    const why = unknownWiring(wiring);
+    if (why !== null) return unknown("state", name, "up and wired", `It cannot be looked at: ${why}`);
+    return finding(
+      "state",
+      name,
+      "up and wired",
+      state !== "up" ? `it is ${state}` : wiring === "wired" ? null : wiring,
+    );
+  });
 }
 
 /** Whether the links inside a vnode are as its spec has them. A vnode's user may change them: that is told here. */
-export async function stateInside(look: Look, spec: VnodeSpec, pid: number): Promise<readonly Finding[]> {
-  const inside = await readInside(look, pid).catch(() => null);
-  if (inside === null) {
-    return [finding("state", spec.name, "links as in its spec", "it cannot be looked into")];
-  }
-  return spec.links.map((link) => {
-    const differs = insideDiffers(link, inside.get(link.name));
-    return finding("state", `${spec.name}/${link.name}`, "as in its spec", differs);
-  });
+export function stateInside(ground: Entrance, spec: VnodeSpec): Promise<readonly Finding[]> {
+  return looked(async () => {
+    const inside = await inLife(ground, spec.name, (pid) => readInside(ground.host, pid));
+    return spec.links.map((link) => {
+      const differs = insideDiffers(link, inside.get(link.name));
+      return finding("state", `${spec.name}/${link.name}`, "as in its spec", differs);
+    });
+  }, (why) => [unknown("state", spec.name, "links as in its spec", why)]);
 }
 
 /** What differs inside, in words; null where nothing does. Additional addresses are the vnode's own affair. */
@@ -68,13 +86,16 @@ export function insideDiffers(
 }
 
 /** Whether the lans stand as they were made. One look for all. */
-export async function stateOfLans(look: Look, lans: readonly LanSpec[]): Promise<readonly Finding[]> {
-  const resources = lans.map(lanResources);
-  const reasons = await differing(look, resources.flat());
-  return lans.map((lan, at) => {
-    const why = resources[at]!.flatMap(({ id }) => reasons.get(id) ?? []);
-    return finding("state", `lan ${lan.name}`, "as it was made", why.length === 0 ? null : why.join("; "));
-  });
+export function stateOfLans(look: Look, lans: readonly LanSpec[]): Promise<readonly Finding[]> {
+  const asked = "as it was made";
+  return looked(async () => {
+    const resources = lans.map(lanResources);
+    const reasons = await differing(look, resources.flat());
+    return lans.map(({ name }, at) => {
+      const why = resources[at]!.flatMap(({ id }) => reasons.get(id) ?? []);
+      return finding("state", `lan ${name}`, asked, why.length === 0 ? null : why.join("; "));
+    });
+  }, (why) => lans.map(({ name }) => unknown("state", `lan ${name}`, asked, why)));
 }
 
 /** Why each of these differs from what it should be; those that do not are not in it. */
@@ -87,25 +108,36 @@ async function differing(look: Look, resources: readonly AnyResource[]): Promise
 }
 
 /** Whether the host has no address on a lan where none is asked for: it would be reachable there. */
-export async function hostOnLans(look: Look, lans: readonly LanSpec[]): Promise<readonly Finding[]> {
-  const { stdout } = await look.query({ argv: ["ip", "-j", "addr", "show"] });
-  type Found = { ifname: string; addr_info?: { local?: string; prefixlen?: number }[] };
-  const found = new Map(
-    parseJson<Found[]>(stdout, "ip addr show").map((one) => [one.ifname, one.addr_info ?? []]),
-  );
-  return lans.filter((lan) => lan.host === undefined).map((lan) => {
-    const own = (found.get(bridgeName(lan.name)) ?? []).map(({ local, prefixlen }) =>
-      `${local}/${prefixlen}`
+export function hostOnLans(look: Look, all: readonly LanSpec[]): Promise<readonly Finding[]> {
+  const lans = all.filter((lan) => lan.host === undefined);
+  const told = (of: typeof finding, { name }: LanSpec, why: string | null) =>
+    of("isolation", "host", "no address", why, `lan ${name}`);
+  return looked(async () => {
+    const { stdout } = await look.query({ argv: ["ip", "-j", "addr", "show"] });
+    type Found = { ifname: string; addr_info?: { local?: string; prefixlen?: number }[] };
+    const found = new Map(
+      parseJson<Found[]>(stdout, "ip addr show").map((one) => [one.ifname, one.addr_info ?? []]),
     );
-    const why = own.length === 0 ? null : `${bridgeName(lan.name)} has ${own.join(" ")}`;
-    return finding("isolation", "host", "no address", why, `lan ${lan.name}`);
-  });
+    return lans.map((lan) => {
+      const own = (found.get(bridgeName(lan.name)) ?? []).map(({ local, prefixlen }) =>
+        `${local}/${prefixlen}`
+      );
+      return told(finding, lan, own.length === 0 ? null : `${bridgeName(lan.name)} has ${own.join(" ")}`);
+    });
+  }, (why) => lans.map((lan) => told(unknown, lan, why)));
 }
 
 /** Whether the rules that keep everything apart stand: one finding for each table. */
-export async function rulesStand(look: Look, resources: readonly AnyResource[]): Promise<readonly Finding[]> {
-  const reasons = await differing(look, resources);
-  return resources.map(({ id }) =>
-    finding("isolation", "host", "rules as made", reasons.get(id)?.join("; ") ?? null, id)
-  );
+export function rulesStand(
+  look: Look,
+  rules: () => Promise<readonly AnyResource[]>,
+): Promise<readonly Finding[]> {
+  const asked = "rules as made";
+  return looked(async () => {
+    const resources = await rules();
+    const reasons = await differing(look, resources);
+    return resources.map(({ id }) =>
+      finding("isolation", "host", asked, reasons.get(id)?.join("; ") ?? null, id)
+    );
+  }, (why) => [unknown("isolation", "host", asked, why, "rules")]);
 }

@@ -45,14 +45,7 @@ export function binomial(n: number, p: number): readonly number[] {
 /** Slack for equal probabilities that floating point makes unequal (as R's binom.test has it). */
 const EQUAL = 1 + 1e-7;
 
-/** The chance of k, or anything no likelier, of n: the exact two-sided binomial test. */
-export function binomialTest(k: number, n: number, p: number): number {
-  const chances = binomial(n, p);
-  const own = (chances[k] ?? 0) * EQUAL;
-  return Math.min(1, chances.reduce((sum, chance) => chance <= own ? sum + chance : sum, 0));
-}
-
-/** The least and the most successes of n that the test does not reject at level `alpha`. */
+/** The least and the most successes of n that the exact two-sided binomial test does not reject at level `alpha`. */
 export function accepted(n: number, p: number, alpha: number): readonly [number, number] {
   const chances = binomial(n, p).map((chance, k) => ({ chance, k })).sort((a, b) => a.chance - b.chance);
   let sum = 0;

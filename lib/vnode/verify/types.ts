@@ -187,7 +187,7 @@ export interface Sample {
   readonly echo?: Echoed;
   readonly flow?: {
     readonly sent: Sent;
-    readonly received: Received | null;
+    readonly received: Received;
     /** Datagrams that arrived, and that the probe was too slow to read. @default {0} */
     readonly unread?: number;
   };

@@ -1,16 +1,18 @@
 // `berth verify`: plans the tests of the vnodes that run, has them run level by level, measures once more what failed,
 // and collects what is told. Changes nothing in the vnodes and nothing on the host.
 import type { LanSpec } from "../../config/types.ts";
-import type { Host, Look } from "../../host/types.ts";
+import type { Host } from "../../host/types.ts";
 import type { AnyResource } from "../../resource/ensure.ts";
+import { vnodeChains } from "../../resource/vnode_chains.ts";
 import { forEach } from "../ground.ts";
+import { readBootId } from "../life.ts";
 import { effectiveSpec } from "../live.ts";
 import type { VnodeRecord } from "../record.ts";
-import { ensureRules } from "../rules.ts";
 import type { VnodeStatus } from "../status.ts";
+import { ownChains } from "../vnode_rules.ts";
 import { expectedOf } from "./expect.ts";
 import { measureStart, type VerifyGround } from "./ground.ts";
-import { type Court, judge, type Tolerance } from "./judge.ts";
+import { type Court, judge, settle, type Tolerance } from "./judge.ts";
 import { type Level, planOf } from "./plan.ts";
 import { runRate } from "./rate.ts";
 import { type Measured, packsOf, runPack } from "./session.ts";
@@ -48,9 +50,9 @@ export interface VerifyOptions {
   readonly seconds: number;
   readonly jobs: number;
   readonly tolerance: Tolerance;
-  readonly fence: Fence | null;
+  readonly fence: Fence;
   /** The host's own tables, which are asked for only where isolation is checked. */
-  readonly tables: (look: Look) => Promise<readonly AnyResource[]>;
+  readonly tables: () => Promise<readonly AnyResource[]>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (text: string) => void;
 }
@@ -87,17 +89,18 @@ export async function verify(options: VerifyOptions): Promise<Verdicts> {
   const wants = (...checks: readonly Finding["check"][]) =>
     options.only.length === 0 || checks.some((check) => options.only.includes(check));
   const isNamed = (vnode: string) => options.names.length === 0 || options.names.includes(vnode);
-  const pids = pidsOf(options.statuses);
-  const running = options.records.filter((record) => pids.has(record.name));
+  const lives = livesOf(options.statuses);
+  const running = options.records.filter((record) => lives.has(record.name));
   const specs = running.map((record) => effectiveSpec(record));
   const findings: Finding[] = [];
+  const ground: VerifyGround = { ...options, lives, bootId: await readBootId(host), startMs: 0 };
   options.onProgress?.("Looking at what stands");
   const lans = lansOf(running.filter((record) => isNamed(record.name)));
   if (wants("state")) {
     findings.push(...stateOfVnodes(options.statuses.filter(({ name }) => isNamed(name))));
     const inside = await forEach(
       specs.filter(({ name }) => isNamed(name)),
-      (spec) => stateInside(host, spec, pids.get(spec.name)!),
+      (spec) => stateInside(ground, spec),
       (_, error) => {
         throw error;
       },
@@ -108,10 +111,9 @@ export async function verify(options: VerifyOptions): Promise<Verdicts> {
     level,
     names: options.names,
     all: options.all,
-    ...(options.fence && { fence: options.fence }),
+    fence: options.fence,
   });
   const tests = plan.tests.filter((test) => wants(...CHECKS_OF[test.kind]));
-  const ground: VerifyGround = { ...options, pids, startMs: 0 };
   const started = tests.length === 0 ? 0 : await measureStart(ground);
   const bench = new Bench({ ...ground, startMs: started }, {
     tolerance: options.tolerance,
@@ -124,9 +126,8 @@ export async function verify(options: VerifyOptions): Promise<Verdicts> {
   }
   if (level >= 5 && wants("isolation")) {
     findings.push(...await hostOnLans(host, lans));
-    findings.push(
-      ...await rulesStand(host, [...await options.tables(host), ...await vnodeRules(options.records)]),
-    );
+    const own = vnodeChains(options.records.flatMap(({ spec }) => ownChains(spec)));
+    findings.push(...await rulesStand(host, async () => [...await options.tables(), own]));
   }
   const kept = findings.filter(({ check }) => wants(check));
   const order = (finding: Finding) => CHECKS.indexOf(finding.check);
@@ -142,30 +143,17 @@ export async function verify(options: VerifyOptions): Promise<Verdicts> {
   };
 }
 
-/** Pids of the vnodes that run, from their generations. */
-function pidsOf(statuses: readonly VnodeStatus[]): ReadonlyMap<string, number> {
-  return new Map(statuses.flatMap(({ name, state, generation }) => {
-    const pid = Number(generation?.split(".")[1]);
-    return state === "up" && pid > 0 ? [[name, pid] as const] : [];
-  }));
+/** Generations of the vnodes that run. */
+function livesOf(statuses: readonly VnodeStatus[]): ReadonlyMap<string, string> {
+  return new Map(
+    statuses.flatMap(({ name, state, generation }) =>
+      state === "up" && generation !== null ? [[name, generation] as const] : []
+    ),
+  );
 }
 
 function lansOf(records: readonly VnodeRecord[]): readonly LanSpec[] {
   return [...new Map(records.flatMap((record) => record.lans).map((lan) => [lan.name, lan])).values()];
-}
-
-/** The tables that are computed from all vnodes, as they would be made. */
-async function vnodeRules(records: readonly VnodeRecord[]): Promise<readonly AnyResource[]> {
-  const rules: AnyResource[] = [];
-  await ensureRules({
-    ensureAll: (resources) => {
-      rules.push(...resources);
-      return Promise.resolve(
-        resources.map((one) => ({ state: one.desired as unknown, changed: false, changes: [] })),
-      );
-    },
-  }, records);
-  return rules;
 }
 
 /** Where tests are run: keeps what each came to, and the unshaped link. */
@@ -229,15 +217,7 @@ class Bench {
     this.#references.push(...reference?.echo?.rttsUs ?? []);
     const now = judge(test, sample, reference, this.#court);
     const before = this.#found.get(test);
-    if (!again || before === undefined) this.#found.set(test, now);
-    // What passed once is right: chance does not strike twice, a fault does.
-    else {this.#found.set(
-        test,
-        now.map((one) => {
-          const earlier = before.find(({ check }) => check === one.check);
-          return earlier?.verdict === "pass" && one.verdict !== "pass" ? earlier : one;
-        }),
-      );}
+    this.#found.set(test, again && before !== undefined ? settle(before, now) : now);
   }
 
   /** Slow ways several at once, fast ones alone; what is not as asked for once more, alone. */
