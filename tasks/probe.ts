@@ -1,5 +1,6 @@
 // `berth probe`: one end of a measurement of `berth verify`, inside one network namespace. Not for people.
 import process from "node:process";
+import { json } from "node:stream/consumers";
 import { task } from "../lib/cli/task.ts";
 import type { AgentTask } from "../lib/vnode/verify/types.ts";
 
@@ -8,9 +9,7 @@ export default task({
   summary: "Measure for berth verify: a task on standard input, its answer on standard output",
   hidden: true,
   async run(context) {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
-    const asked = JSON.parse(Buffer.concat(chunks).toString("utf8")) as AgentTask;
+    const asked = await json(process.stdin) as AgentTask;
     const { runAgent } = await import("../lib/vnode/verify/agent.ts");
     const answer = await runAgent(asked);
     context.output(answer, JSON.stringify(answer));
