@@ -10,7 +10,7 @@ berth reads \`/etc/berth/host.yaml\` and every \`/etc/berth/vnodes.d/*.yaml\` (a
 missing: an empty \`/etc/berth\` prepares the host with the defaults below. Unknown keys are refused; all problems are
 told at once, each with file, line, what was found, what is wanted and what to do next, and the exit code is 3.
 
-Examples: [pair.yaml](examples/pair.yaml), [triangle.yaml](examples/triangle.yaml), [host.yaml](examples/host.yaml).
+Examples: [pair.yaml](examples/pair.yaml), [triangle.yaml](examples/triangle.yaml), [routed.yaml](examples/routed.yaml), [host.yaml](examples/host.yaml).
 \`berth schema > /etc/berth/berth.schema.json\` gives editors what they need for completion.
 
 ## Units
