@@ -1,6 +1,6 @@
 // Vnodes taken away for good: containers first, several at a time, then what stands on the host for all of them by one
 // look and one batch, then what is remembered. Their turns are held until the end, so no other command makes one anew
-// in between. A run that was cut off is just run again: the records go last.
+// in between. A run that was cut off is just run again: a vnode's record goes after all that it is needed to find.
 import { forgetGate } from "../gate/prepare.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
 import { knownRecord } from "./halt.ts";
@@ -63,24 +63,32 @@ async function removeContainer(ground: Ground, name: string, waited: boolean): P
 /** Takes away what is left of vnodes without containers. Answers with what went wrong, by vnode. */
 async function clear(ground: Ground, removed: readonly Removed[]): Promise<ReadonlyMap<string, unknown>> {
   const { host } = ground;
-  const faults = new Map<string, unknown>();
-  if (removed.length === 0) return faults;
-  try {
-    await unwireAll(
-      host,
-      removed.map(({ vnode, record }) => ({ vnode, ...(record !== null && { spec: record.spec }) })),
-    );
-  } catch (error) {
-    return new Map(removed.map(({ vnode }) => [vnode, error]));
-  }
+  if (removed.length === 0) return new Map();
+  const { faults, all } = collectedFaults(removed);
+  await unwireAll(
+    host,
+    removed.map(({ vnode, record }) => ({ vnode, ...(record !== null && { spec: record.spec }) })),
+  ).catch(all);
+  // What still stands is found again by the records.
+  if (faults.size > 0) return faults;
   await forEach(removed, async ({ vnode, containers }) => {
     for (const id of containers) await forgetGate(host, id);
-    await forgetRecord(host, vnode);
     await host.remove(resolvPath(vnode));
+    await forgetRecord(host, vnode);
     await host.remove(`${VNODES_DIRECTORY}/${vnode}`);
   }, ({ vnode }, error) => void faults.set(vnode, error));
-  await ensureRules(ground, await readRecords(host));
-  await removeLonelyLans(host, lansOfRecords(removed.flatMap(({ record }) => record ?? [])));
-  await refreshPeers(ground, removed.map(({ vnode }) => vnode));
+  // Each is tried whatever becomes of the others: what is left here, a watch finds.
+  await readRecords(host).then((records) => ensureRules(ground, records)).catch(all);
+  await removeLonelyLans(host, lansOfRecords(removed.flatMap(({ record }) => record ?? []))).catch(all);
+  await refreshPeers(ground, removed.map(({ vnode }) => vnode)).catch(all);
   return faults;
+}
+
+/** Faults by vnode; `all` notes one that is of all that have none yet. */
+function collectedFaults(removed: readonly Removed[]) {
+  const faults = new Map<string, unknown>();
+  const all = (error: unknown) => {
+    for (const { vnode } of removed) if (!faults.has(vnode)) faults.set(vnode, error);
+  };
+  return { faults, all };
 }
