@@ -122,7 +122,7 @@ function declare(): void {
       gone: run("kill $(cat /var/run/docker.pid); while pgrep -x dockerd >/dev/null; do :; done"),
     }),
     open(DUMP),
-    { crashes: process.env["BERTH_LONG"] === "1" ? 1 : 5 },
+    { crashes: process.env["BERTH_LONG"] === "1" ? 1 : 15 },
   );
 }
 

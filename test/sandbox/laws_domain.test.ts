@@ -17,7 +17,7 @@ test("the laws hold for engine, network, policies, firewall and leftovers", asyn
     await box.loadImage();
     const said = await box.run([process.execPath, "run", "-A", LAWS], {
       env: { BERTH_TEST_DOMAIN: "1", BERTH_TEST_SEED: SEED, ...(IS_LONG ? { BERTH_LONG: "1" } : {}) },
-      timeoutMs: IS_LONG ? 4_000_000 : 400_000,
+      timeoutMs: IS_LONG ? 4_000_000 : 850_000,
     });
     assert.is(said.exit, 0, `BERTH_TEST_SEED=${SEED}\n${said.stdout}${said.stderr}`);
     assert.match(said.stdout, /Passed: +[1-9]/);
