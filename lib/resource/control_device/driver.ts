@@ -2,8 +2,7 @@
 // neither becomes the other under the vnodes and devices on it. Only looks; asked before anything is changed.
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
-import { ipList } from "../kinds/ip_list.ts";
-import { askIp } from "../kinds/link.ts";
+import { linkOf } from "../kinds/link.ts";
 
 /** The two ways of putting vnodes on the control network: also the kinds of the link that stands for it. */
 export type ControlDriver = "bridge" | "macvlan";
@@ -15,13 +14,7 @@ export type ControlDriver = "bridge" | "macvlan";
  * @throws {BerthError} code `refused` where it is of the other driver.
  */
 export async function checkControlDriver(look: Look, name: string, driver: ControlDriver): Promise<void> {
-  const { stdout } = await askIp(look, ["-j", "-d", "addr", "show"]);
-  const links = ipList<{
-    readonly ifname: string;
-    readonly ifalias?: string;
-    readonly linkinfo?: { readonly info_kind?: string };
-  }>(stdout);
-  const link = links.find(({ ifname }) => ifname === name);
+  const link = await linkOf(look, name);
   const kind = link?.linkinfo?.info_kind;
   if (link?.ifalias?.startsWith("berth") !== true || kind === driver) return;
   if (kind !== "bridge" && kind !== "macvlan") return;

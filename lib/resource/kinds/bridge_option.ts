@@ -2,8 +2,7 @@
 import { ipBatch } from "../../host/batch.ts";
 import type { AnyResource } from "../ensure.ts";
 import type { Resource } from "../types.ts";
-import { ipList } from "./ip_list.ts";
-import { askIp } from "./link.ts";
+import { linkOf } from "./link.ts";
 
 /** The option's value, or null where the bridge is not there yet. */
 export interface BridgeOptionState {
@@ -24,14 +23,8 @@ export function bridgeOption(
     desired: { value },
     volatile: true,
     async observe(look) {
-      const { stdout } = await askIp(look, ["-j", "-d", "addr", "show"]);
-      const links = ipList<{
-        readonly ifname: string;
-        readonly linkinfo?: { readonly info_data?: Readonly<Record<string, number>> };
-      }>(stdout);
-      const link = links.find((one) => one.ifname === name);
-      const found = link?.linkinfo?.info_data?.[option];
-      return { value: found ?? null };
+      const found = (await linkOf(look, name))?.linkinfo?.info_data?.[option];
+      return { value: typeof found === "number" ? found : null };
     },
     diff(found) {
       if (found?.value === value) return [];

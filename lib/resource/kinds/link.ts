@@ -206,8 +206,12 @@ export function addressOn(device: string, cidr: string): Resource<AddressState> 
   };
 }
 
+/** A link as `ip -j -d addr show` prints it; only what is read. */
 interface LinkJson {
   readonly ifname?: string;
+  /** What it sits on. */
+  readonly link?: string;
+  readonly address?: string;
   readonly ifalias?: string;
   readonly mtu?: number;
   readonly flags?: readonly string[];
@@ -238,7 +242,7 @@ export async function addressesOf(
 const parsed = new WeakMap<Output, ReadonlyMap<string, LinkJson>>();
 
 /** A link by name, or undefined. Asks for all links at once: many resources then share one question. */
-async function linkOf(look: Look, name: string): Promise<LinkJson | undefined> {
+export async function linkOf(look: Look, name: string): Promise<LinkJson | undefined> {
   const output = await askIp(look, ["-j", "-d", "addr", "show"]);
   let links = parsed.get(output);
   if (links === undefined) {

@@ -3,8 +3,7 @@
 import { ipBatch } from "../../host/batch.ts";
 import { BerthError } from "../../log/error.ts";
 import type { Op, Resource } from "../types.ts";
-import { ipList } from "./ip_list.ts";
-import { askIp } from "./link.ts";
+import { linkOf } from "./link.ts";
 
 /** What a macvlan is. */
 export interface MacvlanState {
@@ -13,15 +12,6 @@ export interface MacvlanState {
   readonly mac: string;
   readonly alias: string;
   readonly up: boolean;
-}
-
-interface LinkJson {
-  readonly ifname: string;
-  readonly link?: string;
-  readonly address?: string;
-  readonly ifalias?: string;
-  readonly flags?: readonly string[];
-  readonly linkinfo?: { readonly info_kind?: string };
 }
 
 /**
@@ -49,8 +39,7 @@ export function macvlan(
     desired,
     volatile: true,
     async observe(look) {
-      const { stdout } = await askIp(look, ["-j", "-d", "addr", "show"]);
-      const link = ipList<LinkJson>(stdout).find((one) => one.ifname === name);
+      const link = await linkOf(look, name);
       return link === undefined ? null : {
         kind: link.linkinfo?.info_kind ?? "none",
         parent: link.link ?? "",
