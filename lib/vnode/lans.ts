@@ -132,7 +132,11 @@ async function removeUnused(
 ): Promise<readonly string[]> {
   let removed: readonly string[] = [];
   await alone(host, async () => {
-    const used = new Set(lansOfRecords(await readRecords(host)).map((one) => one.name));
+    let isWhole = true;
+    const records = await readRecords(host, () => isWhole = false);
+    // The lans of one that cannot be read are not known: the watch collects what is lonely once it can.
+    if (!isWhole) return;
+    const used = new Set(lansOfRecords(records).map((one) => one.name));
     const links = [...(await lanLinks(host)).values()];
     const lonely = links.filter((link) => {
       const mark = parseLanAlias(link.ifalias);

@@ -90,14 +90,20 @@ async function recordNames(look: Look): Promise<readonly string[]> {
   });
 }
 
-/** All records, by name. Unreadable ones are handed to `onBroken` and left out. */
-export async function readRecords(look: Look, onBroken?: (error: unknown) => void): Promise<VnodeRecord[]> {
+/**
+ * All records, by name. Unreadable ones are handed to `onBroken` and left out: who takes away what is nobody's asks for
+ * them, since nobody knows what is theirs.
+ */
+export async function readRecords(
+  look: Look,
+  onBroken?: (error: unknown, vnode: string) => void,
+): Promise<VnodeRecord[]> {
   const names = await recordNames(look);
   const records = await Promise.all(names.map(async (name) => {
     try {
       return await readRecord(look, name);
     } catch (error) {
-      onBroken?.(error);
+      onBroken?.(error, name);
       return null;
     }
   }));

@@ -2,7 +2,7 @@
 // the host, and asked for in one batch. Reads only; what the redirects should be is wiring.ts's.
 import type { Look } from "../host/types.ts";
 import { HOST_END_PREFIX } from "./names.ts";
-import { type HostView, parseJson } from "./view.ts";
+import { type HostView, parseJson, readHostView } from "./view.ts";
 import type { LinkWiring } from "./wiring.ts";
 
 /** A filter as `tc -j filter show` prints it; only what is read. */
@@ -23,7 +23,8 @@ export async function redirectedOf(
 }
 
 /** A look at the host with all redirects in it: for many vnodes, each of which would ask for its own. */
-export async function withRedirects(look: Look, view: HostView): Promise<HostView> {
+export async function readWholeView(look: Look): Promise<HostView> {
+  const view = await readHostView(look);
   const ends = [...view.links.keys()].filter((name) =>
     name.startsWith(HOST_END_PREFIX) && hasIngress(view, name)
   );

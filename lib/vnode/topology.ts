@@ -12,9 +12,9 @@ import { effectiveSpec } from "./live.ts";
 import { routesFrom, standpointOf, type Topology, topologyOf } from "./nets.ts";
 import { vnodeLockPath } from "./paths.ts";
 import { amendRecord, readRecord, readRecords, type VnodeRecord } from "./record.ts";
-import { withRedirects } from "./redirects.ts";
+import { readWholeView } from "./redirects.ts";
 import { settledLife } from "./running.ts";
-import { type HostView, readHostView } from "./view.ts";
+import type { HostView } from "./view.ts";
 import { wire } from "./wire.ts";
 import { wiringOf } from "./wiring.ts";
 
@@ -74,7 +74,7 @@ export async function refreshPeers(ground: Ground, changed: readonly string[]): 
     JSON.stringify(resolve(record.spec)) !== JSON.stringify(record.spec)
   );
   if (stale.length === 0) return;
-  const view = await withRedirects(ground.host, await readHostView(ground.host));
+  const view = await readWholeView(ground.host);
   await forEach(stale, (found) => refresh(ground, found, resolve, view), (record, error) => {
     const reason = error instanceof Error ? error.message : String(error);
     ground.log.warn("Names or routes are not up to date", { vnode: record.name, reason });

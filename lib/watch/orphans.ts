@@ -13,13 +13,18 @@ import type { Step } from "../vnode/step.ts";
 import type { HostView } from "../vnode/view.ts";
 import { wiringOf } from "../vnode/wiring.ts";
 
-/** Steps that collect what is nobody's. The wiring of a life that still runs is left, record or not. */
+/**
+ * Steps that collect what is nobody's. The wiring of a life that still runs is left, record or not.
+ *
+ * @param unreadable names of vnodes whose record cannot be read: theirs stays, by whatever it is known.
+ */
 export async function orphanSteps(
   host: Host,
   view: HostView,
   records: readonly VnodeRecord[],
+  unreadable: readonly string[],
 ): Promise<Step[]> {
-  const known = new Set(records.map((record) => record.name));
+  const known = new Set([...records.map((record) => record.name), ...unreadable]);
   const steps: Step[] = [];
   for (const link of view.links.values()) {
     const mark = parseLinkAlias(link.ifalias);
@@ -46,10 +51,13 @@ export async function orphanSteps(
   if (nft.length > 0) {
     steps.push({ resource: "control elements", verb: "delete", why: "their ports are gone", nft });
   }
-  return [...steps, ...await elementOrphans(host, view, records)];
+  return unreadable.length > 0 ? steps : [...steps, ...await elementOrphans(host, view, records)];
 }
 
-/** Elements of vnodes without a record: what names them, a host end or a control address, is nobody's. */
+/**
+ * Elements of vnodes without a record: what names them, a host end or a control address, is nobody's. None as long as
+ * a record cannot be read, which may name them.
+ */
 async function elementOrphans(
   host: Host,
   view: HostView,
@@ -59,14 +67,17 @@ async function elementOrphans(
     strayElements(view, all.map((record) => wiringOf(record.spec)));
   if (strayOf(records).length === 0) return [];
   // Records come first: whoever came between the reading of these and the look has one by now.
-  const stray = strayOf([...records, ...await readRecords(host)]);
-  if (stray.length === 0) return [];
+  let isWhole = true;
+  const stray = strayOf([...records, ...await readRecords(host, () => isWhole = false)]);
+  if (stray.length === 0 || !isWhole) return [];
   const why = "their vnodes have no record";
   return [{ resource: "firewall elements", verb: "delete", why, nft: removalLines(stray) }];
 }
 
-/** What exists of containers. */
-export interface KnownContainers {
+/** What exists beside records that can be read. */
+export interface Known {
+  /** Names of vnodes whose record cannot. */
+  readonly unreadable: readonly string[];
   /** Ids that have the gate's batches, listed *before* `known`: one that is made meanwhile is in neither. */
   readonly prepared: readonly string[];
   /** Ids of all containers. Null: not known, keep all. */
@@ -78,10 +89,9 @@ export async function collectOrphans(
   host: Host,
   view: HostView,
   records: readonly VnodeRecord[],
-  containers: KnownContainers,
+  { unreadable, prepared, known }: Known,
 ): Promise<readonly Step[]> {
-  const { prepared, known } = containers;
-  const steps = await orphanSteps(host, view, records);
+  const steps = await orphanSteps(host, view, records, unreadable);
   await applySteps(host, "nobody", steps, null);
   for (const lan of await collectLonelyLans(host, view.links.values(), records)) {
     steps.push({ resource: `lan ${lan}`, verb: "delete", why: "no vnode is on it" });

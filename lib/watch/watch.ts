@@ -12,7 +12,7 @@ import { liveSpec } from "../vnode/live.ts";
 import { readRecord, readRecords, type VnodeRecord } from "../vnode/record.ts";
 import { ensureRules } from "../vnode/rules.ts";
 import { endForgottenTask, readShims, startVnode } from "../vnode/start.ts";
-import { readHostView } from "../vnode/view.ts";
+import { readWholeView } from "../vnode/redirects.ts";
 import { preparedContainers, prepareGate } from "../gate/prepare.ts";
 import { Flaps } from "./flaps.ts";
 import { Held } from "./held.ts";
@@ -171,10 +171,16 @@ export async function watch(options: WatchOptions): Promise<void> {
     await attempt(options.mendGround?.());
     // In this order: what is listed later may hold more, and what it lacks is gone, not yet to come.
     const prepared = await preparedContainers(host);
-    const records = await readRecords(
-      host,
-      (error) => log.warn("Unreadable record", { error: String(error) }),
-    );
+    const unreadable: string[] = [];
+    const records = await readRecords(host, (error, vnode) => {
+      unreadable.push(vnode);
+      log.warn("Unreadable record: all that may be its vnode's is left alone", {
+        vnode,
+        error: String(error),
+      });
+    });
+    // Its own queue tells that it fails, as long as it does.
+    for (const vnode of unreadable) wiring.add(vnode);
     pace.keep(new Set(records.map((record) => record.name)));
     flaps.only(new Set(records.map((record) => record.name)));
     for (const record of records) schedule(record.name, record);
@@ -187,10 +193,10 @@ export async function watch(options: WatchOptions): Promise<void> {
     wishes.saw(
       containers.filter((one) => one.state === "running" || one.state === "paused").map((one) => one.id),
     );
-    const view = await readHostView(host);
+    const view = await readWholeView(host);
     await attempt((async () => {
       const known = new Set(containers.map((one) => one.id));
-      for (const step of await collectOrphans(host, view, records, { prepared, known })) {
+      for (const step of await collectOrphans(host, view, records, { unreadable, prepared, known })) {
         log.info("Collected", { resource: step.resource, why: step.why });
       }
     })());

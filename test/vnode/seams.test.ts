@@ -85,7 +85,7 @@ test("a device of the machine's own is never deleted, whatever its mark says", a
   kernel.add("ens5", "veth", { ifalias: linkAlias("left", "eth9", "gone.1.1.1", device) });
   kernel.add("bve-0", "veth", { ifalias: linkAlias("left", "eth9", "gone.1.1.1") });
   const view = await readHostView(host);
-  assert.equal((await orphanSteps(host, view, [])).flatMap((step) => step.clear ?? []), ["bve-0"]);
+  assert.equal((await orphanSteps(host, view, [], [])).flatMap((step) => step.clear ?? []), ["bve-0"]);
   await wire(host, wiringOf(SPEC), life);
   assert.equal([kernel.links.has("ens5"), kernel.links.has("bve-0")], [true, false]);
   await unwire(host, "left", { force: "all" });
