@@ -2,11 +2,20 @@
 // here; whether a reload will do, in engine_need.ts; how an init system is told, in engine_service.ts; what is kept for
 // a start that fails, in engine_backup.ts; what such a start goes back to, in engine_former.ts. What the keys are is the host tasks' business.
 import { docker0Back, docker0Differs, docker0Former, type Docker0Prior } from "./docker0.ts";
-import { failedOps, FORGET_TRIAL, ranOps, refuseFailed, standingTrial, trialOps } from "./engine_backup.ts";
+import {
+  failedOps,
+  FORGET_TRIAL,
+  ranOps,
+  refuseFailed,
+  reloadedOps,
+  standingTrial,
+  trialOps,
+} from "./engine_backup.ts";
 import { refuseClashes } from "./engine_flags.ts";
 import {
   FORGET_CANDIDATE,
   formerOf,
+  isUntried,
   keepStanding,
   knownText,
   refuseUntried,
@@ -83,11 +92,11 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
           refuseFailed(state.kept, text);
           refuseUntried(state, state.validates);
         }
-        return fileChanges(state, changes, true);
+        return fileChanges(state, changes, "a start");
       }
       const moved = state.instance === null ? null : docker0Differs(state.docker0, wanted.bip);
       const service = serviceChange(state, changes, { wanted, moved });
-      return [...fileChanges(state, changes, service.length > 0), ...service];
+      return [...fileChanges(state, changes, service.length > 0 ? "a start" : "nothing"), ...service];
     },
     prior: (found) => ({
       file: file.prior(found?.file ?? null),
@@ -112,7 +121,8 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
         moved: "docker0 was moved by berth",
         passing: passingFile(state, changes, { ...wanted, bip }),
       };
-      return [...fileChanges(state, changes, false), ...serviceChange(state, changes, service)];
+      const told = serviceChange(state, changes, service);
+      return [...fileChanges(state, changes, told.length > 0 ? "a way back" : "nothing"), ...told];
     },
   };
 }
@@ -139,9 +149,13 @@ function passingFile(state: EngineState, changes: readonly Change[], once: Json)
 
 /**
  * The file's own changes, with a record of what is loaded now, a copy of the former text, and a validation of the new
- * one before them. `untried`: a daemon is yet to come up with it.
+ * one before them. `follows`: what a daemon does with it; at "a start" it is yet to come up with it.
  */
-function fileChanges(state: EngineState, changes: readonly Change[], untried: boolean): readonly Change[] {
+function fileChanges(
+  state: EngineState,
+  changes: readonly Change[],
+  follows: "a start" | "a way back" | "nothing",
+): readonly Change[] {
   const [first, ...rest] = changes;
   if (first === undefined) return [];
   const before: Op[] = [];
@@ -152,11 +166,21 @@ function fileChanges(state: EngineState, changes: readonly Change[], untried: bo
   }
   const text = writtenText(changes);
   before.push(...keepStanding(state));
-  if (untried) before.push(...trialOps(state.kept, knownText(state) ?? state.text, text));
+  if (follows === "a start") before.push(...trialOps(state.kept, knownText(state) ?? state.text, text));
   if (state.validates && text !== null) {
     before.push(...validateOps(state, text));
   }
-  return [{ ...first, do: [...before, ...first.do], undo: [FORGET_CANDIDATE, ...first.undo] }, ...rest];
+  // A daemon that runs has no need of it: nobody else has made the file newer than it.
+  const after = follows === "nothing" ? takenOver(state, changes, text) : [];
+  const all = [{ ...first, do: [...before, ...first.do], undo: [FORGET_CANDIDATE, ...first.undo] }, ...rest];
+  return all.map((one, at) => at < all.length - 1 ? one : { ...one, do: [...one.do, ...after] });
+}
+
+/** What is noted of a text that a running daemon has taken over without a start. [] where others had a hand in it. */
+function takenOver(state: EngineState, changes: readonly Change[], text: string | null): readonly Op[] {
+  const { trial } = formerOf(state, changes, text);
+  if (state.instance === null || isUntried(state) || trial === null) return [];
+  return reloadedOps(trial, { judged: state.validates });
 }
 
 /** The text that changes will leave in the file, or null where they write none (no change, or removed). */
@@ -189,12 +213,13 @@ function serviceChange(
     risk: Change["risk"],
     ops: readonly Op[],
     undo: readonly Op[],
+    trialOver: readonly Op[] = [FORGET_TRIAL],
   ): Change[] => [{
     resource: "engine docker",
     verb,
     why,
     risk,
-    do: [...ops, FORGET_LOADED, FORGET_TRIAL],
+    do: [...ops, FORGET_LOADED, ...trialOver],
     undo,
   }];
   const back = (names: readonly string[]): readonly Op[] =>
@@ -213,7 +238,8 @@ function serviceChange(
   const keys = need.keys.map((key) => `"${key}"`).join(", ");
   if (need.how !== "restart" && moved === null) {
     const reloads = need.how === "reload";
-    const isNew = changes.length === 0 && standingTrial(state.kept, state.text) !== null;
+    const standing = standingTrial(state.kept, state.text);
+    const isNew = changes.length === 0 && standing !== null && standing.reloaded !== true;
     if (!reloads && state.stopped.length === 0 && !isNew) return [];
     const reasons = [
       ...(isNew && !reloads ? ["has come up with the new file"] : []),
@@ -221,10 +247,15 @@ function serviceChange(
       ...(state.stopped.length > 0 ? [`stopped and not started again: ${state.stopped.join(", ")}`] : []),
     ];
     const reload = reloads ? service.reload : [];
-    return one("update", reasons.join("; "), "safe", [...reload, ...back(state.stopped)], [
-      ...formerFile,
-      ...reload,
-    ]);
+    return one(
+      "update",
+      reasons.join("; "),
+      "safe",
+      [...reload, ...back(state.stopped)],
+      [...formerFile, ...reload],
+      // The file is newer than the daemon from now on, and yet nobody else has changed it.
+      reloads ? [FORGET_TRIAL, ...takenOver(state, changes, text)] : [FORGET_TRIAL],
+    );
   }
   refuseUntried(state, state.validates && changes.length > 0);
   // Without live-restore they end with the old daemon. Whose policy starts them again answers 304.

@@ -26,6 +26,8 @@ export interface Trial {
   readonly former: string | null;
   /** A daemon was started with it and did not come up. */
   readonly failed?: boolean;
+  /** A daemon that ran has loaded what it takes over by a reload. */
+  readonly reloaded?: boolean;
 }
 
 /** What is kept. */
@@ -75,6 +77,11 @@ export function trialOps(kept: Kept, standing: string | null, text: string | nul
 /** Notes that no daemon came up with it. [] where nobody knows what. */
 export function failedOps(trial: Trial | null): readonly Op[] {
   return trial === null ? [] : [noteOp({ ...trial, failed: true })];
+}
+
+/** Notes that a running daemon was told to load a text; `judged`: it has validated it, and that of its base it ran with. */
+export function reloadedOps(trial: Trial, { judged }: { readonly judged: boolean }): readonly Op[] {
+  return judged ? [...ranOps(trial.text), FORGET_TRIAL] : [noteOp({ ...trial, reloaded: true })];
 }
 
 export const FORGET_TRIAL: Op = { remove: TRIAL_PATH };

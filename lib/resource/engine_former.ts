@@ -7,7 +7,7 @@ import { DAEMON_JSON, type EngineState } from "./engine_look.ts";
 import { namedRoot } from "./engine_root_look.ts";
 import type { Change, Op } from "./types.ts";
 
-/** True where the daemon that runs may never have come up with the text that stands. */
+/** True where others have changed the text that stands since the daemon that runs came up. */
 export function isUntried({ instance, edited, text, kept }: EngineState): boolean {
   return instance !== null && edited && text !== null && text !== kept.ran &&
     standingTrial(kept, text) === null;

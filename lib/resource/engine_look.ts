@@ -1,4 +1,5 @@
 // What is found of the engine: its file, its daemon, what that has loaded. Only looks; engine.ts compares.
+import { dirname, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasInit, processStart } from "../host/facts.ts";
 import type { Look } from "../host/types.ts";
@@ -43,7 +44,7 @@ export interface EngineState {
   readonly file: JsonFileState | null;
   /** The file's text. */
   readonly text: string | null;
-  /** The file was changed after the running daemon's start, which may never have come up with it. */
+  /** The file, or a link on the way to it, was changed after the running daemon's start. */
   readonly edited: boolean;
   /** "PID.START" of the running daemon, or null. */
   readonly instance: string | null;
@@ -110,6 +111,7 @@ export async function observeEngine(
     : "";
   const isRight = file.diff(seen).length === 0;
   const edited = isUp && await isNewer(look, DAEMON_JSON, PID_FILE);
+  const kept = await observeKept(look);
   return {
     file: seen,
     text,
@@ -122,7 +124,8 @@ export async function observeEngine(
     stale: instance === null ? await stalePidFiles(look) : [],
     flags: isUp ? commandLine : await defaultOptions(look),
     lines: await flagLines(look, init, commandLine),
-    kept: await observeKept(look),
+    // What an earlier daemon had only reloaded, this one has come up with.
+    kept: isUp && !edited && kept.trial?.reloaded ? { ...kept, trial: null } : kept,
     running: instance === null || !waits ? [] : await runningContainers(look),
     stopped: Object.keys(parseJson(await look.readText(STOPPED_PATH))),
     docker0: await observeDocker0(look),
@@ -196,10 +199,23 @@ async function canValidate(look: Look, program: string): Promise<boolean> {
   return Number(/version (\d+)\./.exec(stdout)?.[1] ?? 0) >= 23;
 }
 
-/** True where one path was changed after the other. dockerd writes its pid file once it has read its configuration. */
+/** How many links the kernel follows (MAXSYMLINKS, path_resolution(7)). */
+const MOST_LINKS = 40;
+
+/**
+ * True where what a path leads to, or a link on the way, was changed after another path. dockerd writes its pid file
+ * once it has read its configuration.
+ */
 async function isNewer(look: Look, path: string, than: string): Promise<boolean> {
-  const [one, other] = await Promise.all([look.stat(path), look.stat(than)]);
-  return (one?.changedMs ?? 0) > (other?.changedMs ?? Infinity);
+  const since = (await look.stat(than))?.changedMs ?? Infinity;
+  let newest = 0;
+  for (let at = path, left = MOST_LINKS; left >= 0; left--) {
+    const found = await look.stat(at);
+    newest = Math.max(newest, found?.changedMs ?? 0);
+    if (found?.kind !== "link") return newest > since;
+    at = resolve(dirname(at), await look.readLink(at) ?? "");
+  }
+  return false; // a link that leads to itself: nothing can be read there
 }
 
 /** A JSON object from text; {} where it is none. */

@@ -1,5 +1,6 @@
 // A dumb machine in memory: files, kernel parameters, links, packages. It fails on any command it does not know, and
 // prints itself as sorted text. For the laws and for unit tests of resources and tasks.
+import { dirname, resolve } from "node:path";
 import { wantedStatus } from "../../lib/host/host.ts";
 import { refusal } from "../../lib/host/allow.ts";
 import { isUnanswered } from "../../lib/host/look.ts";
@@ -119,6 +120,12 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     const { text = "", changedMs = 0 } = file ?? {}; // only what others write has a time
     return { kind, mode, uid: 0, gid: 0, size: text.length, changedMs };
   };
+  /** Where the links of a file lead, as the kernel follows them; a path that leads to itself is nowhere. */
+  const followed = (path: string, left = 40): string => {
+    const target = machine.symlinks.get(path);
+    if (target === undefined || left === 0) return path;
+    return followed(resolve(dirname(path), target), left - 1);
+  };
   const listOf = (path: string): readonly string[] | null => {
     const target = machine.symlinks.get(path);
     if (target !== undefined) return listOf(target);
@@ -139,7 +146,7 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
       if (why !== null) throw new BerthError({ code: "look-refused", object: "look", message: why });
       return run(command);
     },
-    readText: (path) => Promise.resolve(machine.files.get(path)?.text ?? null),
+    readText: (path) => Promise.resolve(machine.files.get(followed(path))?.text ?? null),
     list: (path) => Promise.resolve(listOf(path)),
     stat: (path) => Promise.resolve(statOf(path)),
     readLink: (path) => Promise.resolve(machine.symlinks.get(path) ?? options.readLink?.(path) ?? null),

@@ -134,7 +134,12 @@ function story(engine: typeof ENGINES[number]): void {
     const kept = await box.sh(
       "cd /var/lib/berth/backup; ls; grep -ho '.=1' daemon.json.1 daemon.json.2 daemon.json.3",
     );
-    assert.is(kept.trim(), "daemon.json.1\ndaemon.json.2\ndaemon.json.3\ndaemon.json.ran\nc=1\nb=1\na=1");
+    // One that cannot validate has reloaded the last, and was never started with it.
+    const trial = engine === "20.10" ? ["daemon.json.trial"] : [];
+    assert.equal(kept.trim().split("\n"), [
+      ...["daemon.json.1", "daemon.json.2", "daemon.json.3", "daemon.json.ran", ...trial],
+      ...["c=1", "b=1", "a=1"],
+    ]);
     assert.is((await box.sh("stat -c %a /var/lib/berth/backup/daemon.json.1")).trim(), "600");
   });
 
