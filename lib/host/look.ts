@@ -1,13 +1,13 @@
 // The eyes: queries of the allow-list, files, the engine's GET. Has no way to execute or write anything else.
 // host.ts adds the hands; resources are given only this.
-import { stat } from "node:fs/promises";
 import { BerthError } from "../log/error.ts";
 import { refusal } from "./allow.ts";
-import { findProgram, shownCommand } from "./command.ts";
+import { shownCommand } from "./command.ts";
 import { deviceEnds } from "./device.ts";
 import * as files from "./files.ts";
+import { rememberVersions } from "./program_version.ts";
 import { orFail, runLean, type Runner } from "./run.ts";
-import type { Command, EngineDoor, Look, Output } from "./types.ts";
+import type { EngineDoor, Look } from "./types.ts";
 
 /** What a look is made of. */
 export interface LookOptions {
@@ -25,18 +25,12 @@ export function runnerOf(name: LookOptions["runner"]): Runner {
 
 /** Makes the eyes of a plan. Contacts and loads nothing before the first question. */
 export function createLook(options: LookOptions = {}): Look {
-  const run = runnerOf(options.runner);
-  const versions = new Map<string, Promise<Output>>();
+  const run = rememberVersions(runnerOf(options.runner));
   return {
     async query(command) {
       const why = refusal(command);
       if (why !== null) throw lookRefused(shownCommand(command), why);
-      const file = isOfVersion(command) ? await identityOf(command.argv[0]!) : null;
-      if (file === null) return orFail(command, await run(command));
-      const said = versions.get(file) ?? run(command);
-      versions.set(file, said);
-      said.catch(() => versions.delete(file));
-      return orFail(command, await said);
+      return orFail(command, await run(command));
     },
     readText: files.readText,
     list: files.list,
@@ -53,19 +47,6 @@ export function createLook(options: LookOptions = {}): Look {
       }
     },
   };
-}
-
-/** What a program says of its version holds as long as its file; dockerd takes a tenth of a second to say it. */
-function isOfVersion({ argv, netns }: Command): boolean {
-  return argv.length === 2 && argv[1] === "--version" && netns === undefined;
-}
-
-/** A program's file, its links followed: another after an upgrade. null where there is none. */
-async function identityOf(program: string): Promise<string | null> {
-  const path = findProgram(program);
-  if (path === null) return null;
-  const found = await stat(path).catch(() => null); // it may go just now
-  return found === null ? null : [path, found.dev, found.ino, found.size, found.ctimeMs].join(" ");
 }
 
 function lookRefused(shown: string, why: string): BerthError {
