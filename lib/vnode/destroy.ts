@@ -3,7 +3,7 @@
 // in between. A run that was cut off is just run again: a vnode's record goes after all that it is needed to find.
 import { forgetGate } from "../gate/prepare.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
-import { knownRecord } from "./halt.ts";
+import { knownRecord } from "./known.ts";
 import { lansOfRecords, removeLonelyLans } from "./lans.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { resolvPath, VNODES_DIRECTORY } from "./paths.ts";

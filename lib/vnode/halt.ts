@@ -4,10 +4,11 @@ import { prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
 import { lackingFeatures, refuseLacking } from "./kernel_features.ts";
+import { knownRecord } from "./known.ts";
 import { ensureLans, lansOfRecords } from "./lans.ts";
 import { effectiveSpec } from "./live.ts";
 import { LABEL_VNODE } from "./names.ts";
-import { readRecord, readRecords, type VnodeRecord, want } from "./record.ts";
+import { readRecord, readRecords, want } from "./record.ts";
 import { ensureRules } from "./rules.ts";
 import { type Begun, checkAll, wireRunning } from "./running.ts";
 import { overStaleTask, startVnode } from "./start.ts";
@@ -15,21 +16,6 @@ import { forEachInTurn } from "./turn.ts";
 import { unwire } from "./wire.ts";
 
 const fails = (vnode: string, error: unknown): Outcome => ({ vnode, changed: false, did: [], error });
-
-/** The record of a vnode that must be there. @throws {BerthError} code `usage`, naming those that are. */
-export async function knownRecord(ground: Pick<Ground, "host">, vnode: string): Promise<VnodeRecord> {
-  const record = await readRecord(ground.host, vnode);
-  if (record !== null) return record;
-  const names = (await readRecords(ground.host)).map((one) => one.name);
-  throw new BerthError({
-    code: "usage",
-    object: `vnode ${vnode}`,
-    message: names.length === 0
-      ? "No vnode has been made yet"
-      : `There is no such vnode; there are ${names.join(", ")}`,
-    next: `berth vnode up ${vnode}`,
-  });
-}
 
 /** Stops vnodes and takes their wiring away; they stay halted until somebody wants them up. */
 export async function halt(

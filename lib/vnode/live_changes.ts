@@ -2,9 +2,11 @@
 // segments on all links of a lan on which packets are counted by now, or not any more, whoever's link it is that counts.
 import { prepareGate } from "../gate/prepare.ts";
 import type { Ground, Outcome } from "./ground.ts";
+import { knownRecord } from "./known.ts";
 import { lifeOf } from "./life.ts";
 import { effectiveSpec, type SegmentChange, segmentChanges, withLive } from "./live.ts";
 import { amendRecord, type Live, readRecords, type VnodeRecord } from "./record.ts";
+import { said } from "./running.ts";
 import { forEachInTurn } from "./turn.ts";
 import { wire } from "./wire.ts";
 import { wiringOf } from "./wiring.ts";
@@ -17,19 +19,26 @@ export function withSegments(record: VnodeRecord, changes: readonly SegmentChang
   );
 }
 
-/** Changes what a record has live, and a life that runs with it. Does nothing where that is so already. */
+/**
+ * Changes what a vnode's record has live, and a life that runs with it. Does nothing where that is so already. For
+ * whoever has the vnode's turn: the record is the one that stands by then.
+ *
+ * @param change only of what is live.
+ */
 export async function amendLive(
   ground: Ground,
-  record: VnodeRecord,
+  vnode: string,
   change: (now: VnodeRecord) => VnodeRecord,
 ): Promise<Outcome> {
   const { host, docker } = ground;
-  const vnode = record.name;
   const isSame = (one: Live | undefined, other: Live | undefined) =>
     JSON.stringify(one) === JSON.stringify(other);
-  const next = ground.mode === "plan"
-    ? change(record)
-    : await amendRecord(host, record, (now) => isSame(change(now).live, now.live) ? now : change(now));
+  const record = await knownRecord(ground, vnode);
+  const changed = (now: VnodeRecord) => {
+    const next = change(now);
+    return isSame(next.live, now.live) ? now : next;
+  };
+  const next = ground.mode === "plan" ? changed(record) : await amendRecord(host, record, changed);
   if (next === null) return { vnode, changed: false, did: [] };
   if (ground.mode === "apply") await prepareGate(host, next);
   const kept = isSame(next.live, record.live) ? [] : ["update record: live values"];
@@ -40,8 +49,8 @@ export async function amendLive(
   if (life === null) return { vnode, changed: kept.length > 0, did: kept };
   const { steps } = await wire(host, wiringOf(effectiveSpec(next)), life, { plan: ground.mode === "plan" });
   for (const one of steps) ground.onStep?.(one);
-  const did = steps.map((one) => `${one.verb} ${one.resource}: ${one.why}`);
-  return { vnode, changed: kept.length + did.length > 0, did: [...kept, ...did] };
+  const did = [...kept, ...steps.map(said)];
+  return { vnode, changed: did.length > 0, did };
 }
 
 /**
@@ -55,7 +64,7 @@ export async function alignSegments(ground: Ground, lans: ReadonlySet<string>): 
     [...new Set(changes.map(({ record }) => record.name))],
     async (name) => {
       const its = changes.filter(({ record }) => record.name === name);
-      await amendLive(ground, its[0]!.record, (now) => withSegments(now, its));
+      await amendLive(ground, name, (now) => withSegments(now, its));
     },
     (vnode, error) => {
       const reason = error instanceof Error ? error.message : String(error);

@@ -4,7 +4,6 @@ import { readConfigFiles } from "../config/load.ts";
 import { savedShape } from "../config/save_shape.ts";
 import type { Shapes } from "../config/shape_text.ts";
 import type { Host } from "../host/types.ts";
-import { BerthError } from "../log/error.ts";
 import { withLive } from "./live.ts";
 import { amendRecord, type VnodeRecord } from "./record.ts";
 
@@ -28,14 +27,6 @@ export async function planSaving(
   shapes: Shapes,
 ): Promise<Saving> {
   const path = record.spec.source.replace(/:\d+$/, "");
-  if ((await look.readLink(path)) !== null) {
-    throw new BerthError({
-      code: "refused",
-      object: `file ${path}`,
-      message: "It is a symbolic link, which writing would replace",
-      next: "Change the file it leads to by hand",
-    });
-  }
   const files = await readConfigFiles({ look, directory });
   const text = savedShape(files, { path, vnode: record.name, link, shapes });
   return { path, text, changed: files.find((file) => file.path === path)?.text !== text };
@@ -49,10 +40,8 @@ export async function saveShape(
   shapes: Shapes,
   saving: Saving,
 ): Promise<void> {
-  const mode = (await host.stat(saving.path))?.mode;
-  if (saving.changed) {
-    await host.writeText(saving.path, saving.text, mode === undefined ? {} : { mode: mode & 0o777 });
-  }
+  // Through a symbolic link, and with the owner and mode that the file has.
+  if (saving.changed) await host.writeText(saving.path, saving.text);
   const { egress, ingress } = shapes;
   await amendRecord(host, record, (now) => {
     const links = now.spec.links.map((one) => one.name === link ? { ...one, egress, ingress } : one);

@@ -2,7 +2,7 @@
 import process from "node:process";
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
-import { knownRecord } from "../../lib/vnode/halt.ts";
+import { knownRecord } from "../../lib/vnode/known.ts";
 
 /** Runs a command in a running vnode and ends with its exit code. */
 export default task({

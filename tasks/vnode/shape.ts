@@ -2,13 +2,11 @@
 import * as v from "valibot";
 import { renderTable } from "../../lib/cli/table.ts";
 import { task, type TaskContext } from "../../lib/cli/task.ts";
-import { shapesOf, shapeText } from "../../lib/config/shape_text.ts";
-import type { LinkSpec, Shape } from "../../lib/config/types.ts";
-import { hostEndName, ifbName } from "../../lib/vnode/names.ts";
+import { type Shapes, shapesOf, shapeText } from "../../lib/config/shape_text.ts";
+import type { Shape } from "../../lib/config/types.ts";
 import { planSaving, saveShape } from "../../lib/vnode/save_shape.ts";
-import { qdiscsOf, shapeDiffers } from "../../lib/vnode/shape.ts";
-import { shapedLink, shapeLink } from "../../lib/vnode/shape_link.ts";
-import { readHostView } from "../../lib/vnode/view.ts";
+import { type ShapedLink, shapedLink, shapeLink } from "../../lib/vnode/shape_link.ts";
+import { readShaping } from "../../lib/vnode/shape_state.ts";
 import { groundOf, report } from "./_report.ts";
 
 /** Changes, shows or resets what a link does to frames. Does nothing where it does so already. */
@@ -45,15 +43,17 @@ Examples:
   async run(context) {
     const [vnode, link, ...keys] = context.args as [string, string, ...string[]];
     const { reset, save } = context.options;
-    const { record, asked, now } = await shapedLink(context, vnode, link);
-    if (keys.length === 0 && !reset && !save) return await show(context, vnode, asked, now);
-    const shapes = shapesOf(reset ? asked : now, keys, 3);
-    const saving = save
-      ? await planSaving(context.host, context.configDirectory, record, link, shapes)
-      : null;
+    const { record, ...found } = await shapedLink(context, vnode, link);
+    if (keys.length === 0 && !reset && !save) return await show(context, vnode, found);
+    const shaping = ({ asked, now }: ShapedLink) => shapesOf(reset ? asked : now, keys, 3);
+    const planned = (shapes: Shapes) =>
+      planSaving(context.host, context.configDirectory, record, link, shapes);
+    // What cannot be saved is refused before anything is changed.
+    if (save) await planned(shaping(found));
     const ground = await groundOf(context, "berth vnode shape");
-    const outcomes = await shapeLink(ground, vnode, link, shapes);
-    if (saving !== null && outcomes.every((one) => one.error === undefined)) {
+    const { outcomes, shapes } = await shapeLink(ground, vnode, link, shaping);
+    if (save && outcomes.every((one) => one.error === undefined)) {
+      const saving = await planned(shapes);
       if (saving.changed) {
         ground.onStep?.({
           resource: `file ${saving.path}`,
@@ -80,26 +80,18 @@ function words(shape: Shape): string {
 async function show(
   context: TaskContext<unknown>,
   vnode: string,
-  asked: LinkSpec,
-  now: LinkSpec,
+  link: ShapedLink,
 ): Promise<void> {
-  const view = await readHostView(context.host);
-  const ways = (["egress", "ingress"] as const).map((way) => {
-    const device = way === "egress" ? ifbName(vnode, now.name) : hostEndName(vnode, now.name);
-    const qdiscs = view.qdiscs.get(device) ?? [];
-    const wanted = qdiscsOf(now[way], now.mtu);
-    const runs = view.links.has(hostEndName(vnode, now.name));
-    const kernel = !runs ? "not running" : shapeDiffers(qdiscs, wanted)?.why ?? "as wanted";
-    const live = JSON.stringify(now[way]) === JSON.stringify(asked[way]) ? null : now[way];
-    return { way, asked: asked[way], live, kernel };
-  });
+  const ways = await readShaping(context.host, vnode, link);
+  const rows = ways.map(({ way, asked, live, kernel }) => [
+    way,
+    words(asked),
+    live === null ? "" : words(live),
+    kernel,
+  ]);
+  const { name } = link.now;
   context.output(
-    { vnode, link: now.name, ways },
-    renderTable(
-      [`${vnode}/${now.name}`, "SPEC", "LIVE", "KERNEL"],
-      ways.map((
-        { way, asked, live, kernel },
-      ) => [way, words(asked), live === null ? "" : words(live), kernel]),
-    ),
+    { vnode, link: name, ways },
+    renderTable([`${vnode}/${name}`, "SPEC", "LIVE", "KERNEL"], rows),
   );
 }

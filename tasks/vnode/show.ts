@@ -1,7 +1,7 @@
 // `berth vnode show`: everything that is known of one vnode.
 import { renderTable } from "../../lib/cli/table.ts";
 import { task } from "../../lib/cli/task.ts";
-import { knownRecord } from "../../lib/vnode/halt.ts";
+import { knownRecord } from "../../lib/vnode/known.ts";
 import { effectiveSpec } from "../../lib/vnode/live.ts";
 import { readStatus } from "../../lib/vnode/status.ts";
 import { wiringOf } from "../../lib/vnode/wiring.ts";

@@ -130,7 +130,8 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     const target = machine.symlinks.get(path);
     if (target !== undefined) return listOf(target);
     if (!machine.directories.has(path)) return null;
-    const all = [...machine.files.keys(), ...machine.directories.keys()].filter((name) => name !== "/");
+    const all = [...machine.files.keys(), ...machine.directories.keys(), ...machine.symlinks.keys()]
+      .filter((name) => name !== "/");
     const above = path === "/" ? "/" : `${path}/`;
     return all.filter((name) => name.startsWith(above) && !name.slice(above.length).includes("/"))
       .map((name) => name.slice(above.length)).sort();
@@ -169,7 +170,8 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
       if (options.engine === undefined) throw new Error("The fake host has no engine");
       return wantedStatus(request, await options.engine.call(request));
     },
-    writeText(path, text, how) {
+    writeText(through, text, how) {
+      const path = followed(through);
       const before = machine.files.get(path);
       const mode = how?.mode ?? before?.mode ?? 0o644;
       if (before?.text !== text || before.mode !== mode) {

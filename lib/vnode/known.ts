@@ -1,0 +1,56 @@
+// Vnodes and links that an operator names, found in the records, or refused in words that tell which there are.
+import type { LinkSpec } from "../config/types.ts";
+import { BerthError } from "../log/error.ts";
+import type { Ground } from "./ground.ts";
+import { readRecord, readRecords, type VnodeRecord } from "./record.ts";
+
+/** The record of a vnode that must be there. @throws {BerthError} code `usage`, naming those that are. */
+export async function knownRecord(ground: Pick<Ground, "host">, vnode: string): Promise<VnodeRecord> {
+  const record = await readRecord(ground.host, vnode);
+  if (record !== null) return record;
+  const names = (await readRecords(ground.host)).map((one) => one.name);
+  throw new BerthError({
+    code: "usage",
+    object: `vnode ${vnode}`,
+    message: names.length === 0
+      ? "No vnode has been made yet"
+      : `There is no such vnode; there are ${names.join(", ")}`,
+    next: `berth vnode up ${vnode}`,
+  });
+}
+
+/** What of a link is asked for that needs an end on the host, in words, and what to do where it has none. */
+export interface NeedsEnd {
+  /** "shaped": it has no end on the host that could be so. */
+  readonly what: string;
+  readonly next: string;
+}
+
+/**
+ * A link with an end on the host, as the vnode's spec has it.
+ *
+ * @throws {BerthError} code `usage` where there is no such link, `refused` where it is a macvlan or a device.
+ */
+export function knownLink({ name: vnode, spec }: VnodeRecord, name: string, needs: NeedsEnd): LinkSpec {
+  const link = spec.links.find((one) => one.name === name);
+  const object = `vnode ${vnode}`;
+  if (link === undefined) {
+    const names = spec.links.map((one) => one.name);
+    throw new BerthError({
+      code: "usage",
+      object,
+      message: names.length === 0
+        ? "It has no links"
+        : `It has no link "${name}"; there ${names.length === 1 ? "is" : "are"} ${names.join(", ")}`,
+      next: `berth vnode show ${vnode}`,
+    });
+  }
+  if (link.driver === undefined && link.device === undefined) return link;
+  const kind = link.device === undefined ? "a macvlan" : "a device of the machine's own";
+  throw new BerthError({
+    code: "refused",
+    object,
+    message: `${name} has no end on the host that could be ${needs.what}: it is ${kind}`,
+    next: needs.next,
+  });
+}
