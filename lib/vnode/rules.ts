@@ -1,5 +1,6 @@
 // The chains that vnodes have of their own in the firewall, computed from all vnodes together. The table they stand in
 // is the host's (berth host firewall); elements of its sets come and go with lives (element_steps.ts).
+import type { VnodeSpec } from "../config/types.ts";
 import { vnodeChains } from "../resource/vnode_chains.ts";
 import type { Ground } from "./ground.ts";
 import type { VnodeRecord } from "./record.ts";
@@ -19,4 +20,13 @@ export async function ensureRules(
   vnodes: readonly Ruled[],
 ): Promise<void> {
   await ground.ensureAll([vnodeChains(vnodes.flatMap(({ spec }) => ownChains(spec)))]);
+}
+
+/** Whether chains of the ones are none of the others any more: they can go once no element leads to them. */
+export function leavesChains(
+  before: readonly Pick<VnodeRecord, "spec">[],
+  after: readonly VnodeSpec[],
+): boolean {
+  const kept = new Set(after.flatMap(ownChains).map(({ name }) => name));
+  return before.some(({ spec }) => ownChains(spec).some(({ name }) => !kept.has(name)));
 }

@@ -19,7 +19,7 @@ import { pendingSteps, settlePending, withPending } from "./pending.ts";
 import { preflight } from "./preflight.ts";
 import { type Live, readRecord, readRecords, type VnodeRecord, want, writeRecord } from "./record.ts";
 import { resolvText } from "./resolv.ts";
-import { ensureRules } from "./rules.ts";
+import { ensureRules, leavesChains } from "./rules.ts";
 import { type Begun, checkAll, said, wireRunning } from "./running.ts";
 import { startVnode } from "./start.ts";
 import { refreshPeers, resolverOf } from "./topology.ts";
@@ -75,6 +75,10 @@ export async function up(
     (spec, error): Begun => ({ vnode: spec.name, changed: false, did: [], error }),
   );
   const outcomes = await checkAll(ground, begun);
+  // A chain that one of them had before is free by now.
+  if (ground.mode === "apply" && leavesChains(before, specs)) {
+    await ensureRules(ground, await readRecords(ground.host));
+  }
   // Neither what was made for a vnode that came to nothing (no such image) stays, nor a lan that all have left.
   if (ground.mode === "apply") {
     const failed = outcomes.some((one) => one.error !== undefined);
