@@ -2,9 +2,8 @@
 // elements are others' (the gate's and the watch's): replacing chains never touches an element.
 // Does not know what the rules are for: firewall.ts says that.
 import { createHash } from "node:crypto";
-import { BerthError } from "../log/error.ts";
 import type { Look } from "../host/types.ts";
-import { nftSaid } from "./nft_elements.ts";
+import { listTable } from "./nft_listing.ts";
 import type { Change, Resource } from "./types.ts";
 
 /** A named set, or a map where it has data; elements come and go without this resource. */
@@ -256,24 +255,7 @@ function withoutSpare(found: NftState, spare: string | undefined): NftState {
   return { ...found, chains: Object.fromEntries(ours) };
 }
 
-async function observeTable(look: Look, table: NftTable): Promise<NftState | null> {
-  let output;
-  try {
-    output = await look.query({
-      argv: ["nft", "-j", "-t", "list", "table", table.family, table.name],
-      okExit: [0, 1],
-    });
-  } catch (error) {
-    // A fresh machine has no nft yet, and so no table of ours either.
-    if (error instanceof BerthError && error.code === "missing") return null;
-    throw error;
-  }
-  if (output.exit === 0) return withoutSpare(parseTable(output.stdout), table.spare);
-  if (output.stderr.includes("No such file or directory")) return null;
-  throw new BerthError({
-    code: "command-failed",
-    object: `nft table ${table.family} ${table.name}`,
-    message: `Cannot list nft table "${table.family} ${table.name}": ${nftSaid(output.stderr)}`,
-    next: "Check that the kernel has nf_tables: nft list tables",
-  });
+async function observeTable(look: Look, { family, name, spare }: NftTable): Promise<NftState | null> {
+  const listing = await listTable(look, `${family} ${name}`, { terse: true });
+  return listing === null ? null : withoutSpare(parseTable(listing), spare);
 }

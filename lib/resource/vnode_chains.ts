@@ -3,7 +3,7 @@
 // one still leads to is kept until it does not.
 import type { Look } from "../host/types.ts";
 import { VNODE_CHAIN, VNODES_TABLE } from "./firewall_vnodes.ts";
-import { listTable } from "./kinds/nft_element.ts";
+import { listTable } from "./nft_listing.ts";
 import { deleteElementLine, type Element, parseElements } from "./nft_elements.ts";
 import { parseTable, ruleMark } from "./nft_table.ts";
 import type { Change, Resource } from "./types.ts";

@@ -4,7 +4,7 @@ import type { Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import { CONTROL_SETS } from "../resource/firewall.ts";
 import { NAT_TABLE, VNODES_TABLE } from "../resource/firewall_vnodes.ts";
-import { listTable } from "../resource/kinds/nft_element.ts";
+import { listTable } from "../resource/nft_listing.ts";
 import { parseElements } from "../resource/nft_elements.ts";
 import { BRIDGE_TABLE } from "./elements.ts";
 import { readBootId } from "./life.ts";

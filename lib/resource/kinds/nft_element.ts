@@ -1,8 +1,7 @@
 // One element of a set in a table of berth's own, as a resource: for what is there as long as the host is prepared
 // (an uplink's name). Elements that come and go with vnodes are the gate's and the watch's. Volatile.
-import type { Look } from "../../host/types.ts";
-import { BerthError } from "../../log/error.ts";
-import { addElementLine, dropElementLines, type Element, nftSaid, parseElements } from "../nft_elements.ts";
+import { addElementLine, dropElementLines, type Element, parseElements } from "../nft_elements.ts";
+import { listTable } from "../nft_listing.ts";
 import type { Op, Resource } from "../types.ts";
 
 /** Whether the element is there. */
@@ -58,24 +57,4 @@ export function nftElement(
       }];
     },
   };
-}
-
-/** What `nft -j list table` prints, elements and all; null where there is no such table, or no nft yet. */
-export async function listTable(look: Look, table: string): Promise<string | null> {
-  let output;
-  try {
-    output = await look.query({ argv: ["nft", "-j", "list", "table", ...table.split(" ")], okExit: [0, 1] });
-  } catch (error) {
-    // A fresh machine has no nft yet, and so no table either.
-    if (error instanceof BerthError && error.code === "missing") return null;
-    throw error;
-  }
-  if (output.exit === 0) return output.stdout;
-  if (output.stderr.includes("No such file or directory")) return null;
-  throw new BerthError({
-    code: "command-failed",
-    object: `nft table ${table}`,
-    message: `Cannot list nft table "${table}": ${nftSaid(output.stderr)}`,
-    next: "Check that the kernel has nf_tables: nft list tables",
-  });
 }
