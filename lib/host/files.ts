@@ -85,6 +85,9 @@ export async function readLink(path: string): Promise<string | null> {
   }
 }
 
+/** What begins the names of files that `writeText` is just writing, of which a killed berth leaves one. */
+export const draftStart = (name: string): string => `.${name}.berth-`;
+
 /**
  * Writes atomically: temporary file beside it, fsync, rename, fsync of the directory. Makes parents (0755).
  * Keeps the owner, and the mode unless one is given (a new file: 0644). Writes through a symbolic link.
@@ -101,7 +104,7 @@ export async function writeText(path: string, text: string, options: { mode?: nu
   if (found !== null && found.mode === mode && (await readText(target)) === text) return;
   const directory = dirname(target);
   await makeDirectory(directory);
-  const temporary = `${directory}/.${basename(target)}.berth-${process.pid}-${++temporaries}`;
+  const temporary = `${directory}/${draftStart(basename(target))}${process.pid}-${++temporaries}`;
   try {
     const handle = await fs.open(temporary, "wx", 0o600);
     try {

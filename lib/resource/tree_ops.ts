@@ -1,12 +1,13 @@
 // Whole directory trees as ops: copied, verified, set aside, never deleted save for what a copy of ours left
 // unfinished. Owns the scripts; when they are run is the business of who moves something (engine_root.ts).
 // Each script has a name as its $0, by which fakes know it.
+import { draftStart } from "../host/files.ts";
 import type { Op } from "./types.ts";
 
 /** In a tree: it is an unfinished copy, or one whose switch is not finished; its truth stands elsewhere. */
 export const COPY_MARK = ".berth-copy";
-/** What begins the name of a mark that a killed berth was just writing (host/files.ts): it says nothing yet. */
-const MARK_DRAFT = `.${COPY_MARK}.berth-`;
+/** What begins the name of a mark that a killed berth was just writing: it says nothing yet. */
+const MARK_DRAFT = draftStart(COPY_MARK);
 /** What begins the names of what was set aside within a mount point. */
 export const ASIDE = ".set-aside";
 /** Names that are no content of a tree, for find. */

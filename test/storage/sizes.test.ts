@@ -26,15 +26,15 @@ test("extentsOf() is what vgcreate makes of a disk of 40 GiB", () => {
 });
 
 test("volumeSizes() of overlay: 3 % or 5 GB, and 90 %", () => {
-  const small = volumeSizes("overlay", {}, room(100));
+  const small = volumeSizes("overlay", {}, room(100), "ext4");
   near(bytes(small.vminfo), bytes(small.base) * 0.03);
   near(bytes(small.vms), bytes(small.base) * 0.9);
-  near(bytes(volumeSizes("overlay", {}, room(4000)).vminfo), 5 * GB);
+  near(bytes(volumeSizes("overlay", {}, room(4000), "ext4").vminfo), 5 * GB);
 });
 
 test("volumeSizes() of thin: 15 % or 32 GB, then 90 %, of it 1 % or 16 GB of metadata", () => {
   for (const gib of [50, 500, 8000]) {
-    const { base, vminfo, vms, pool } = volumeSizes("thin", {}, room(gib));
+    const { base, vminfo, vms, pool } = volumeSizes("thin", {}, room(gib), "ext4");
     const left = bytes(base) - bytes(vminfo);
     near(bytes(vms), Math.min(32 * GB, left * 0.15));
     const whole = (left - bytes(vms)) * 0.9;
@@ -56,7 +56,10 @@ test("volumeSizes() gives no file system less than it can be made on", () => {
   const { vminfo } = volumeSizes("overlay", {}, room(8), "xfs");
   assert.is(bytes(vminfo), 300 * 2 ** 20);
   assert.is(bytes(volumeSizes("overlay", {}, room(8, 8), "xfs").vminfo) % (2 * EXTENT), 0);
-  assert.ok(bytes(volumeSizes("overlay", {}, room(8)).vminfo) < 300 * 2 ** 20, "ext4 is content with less");
+  assert.ok(
+    bytes(volumeSizes("overlay", {}, room(8), "ext4").vminfo) < 300 * 2 ** 20,
+    "ext4 is content with less",
+  );
   const sizes = { vminfo: { bytes: 100 * 2 ** 20 }, vms: { bytes: 200 * 2 ** 20 } };
   try {
     volumeSizes("thin", sizes, room(8), "xfs");
@@ -74,7 +77,10 @@ test("volumeSizes() gives no file system less than it can be made on", () => {
 test("volumeSizes() leaves alone what others hold", () => {
   const all = room(100);
   const part = { ...all, foreign: 10_000 };
-  assert.is(volumeSizes("overlay", {}, part).base, volumeSizes("overlay", {}, all).base - 10_000);
+  assert.is(
+    volumeSizes("overlay", {}, part, "ext4").base,
+    volumeSizes("overlay", {}, all, "ext4").base - 10_000,
+  );
 });
 
 test("volumeSizes() never gives more than there is, whatever is asked for", () => {
@@ -87,7 +93,7 @@ test("volumeSizes() never gives more than there is, whatever is asked for", () =
   fc.assert(fc.property(fc.constantFrom("overlay", "thin"), sizes, disks, (layout, asked, gib) => {
     const ground = room(...gib);
     try {
-      const { stripes, base, vminfo, vms, pool } = volumeSizes(layout, asked as StorageSizes, ground);
+      const { stripes, base, vminfo, vms, pool } = volumeSizes(layout, asked as StorageSizes, ground, "ext4");
       const sum = ground.physical.reduce((total, { extents }) => total + extents, 0);
       assert.ok(base <= sum);
       assert.ok(vminfo + vms + (pool?.data ?? 0) + 2 * (pool?.metadata ?? 0) <= base);

@@ -8,6 +8,7 @@ import { textFile } from "../kinds/file.ts";
 import type { Verdict } from "./disks.ts";
 import { volumeGroup, wipedDisk } from "./group.ts";
 import { groupRecord } from "./group_record.ts";
+import { VOLUME_ROOT } from "./lived.ts";
 import { EXTENT_BYTES, type Extents, extentsOf, type Room, shownBytes, volumeSizes } from "./sizes.ts";
 import {
   ADOPTED_TAG,
@@ -82,7 +83,7 @@ export function lvmChoice(host: HostConfig, facts: StorageFacts, decision: Decis
   const volumes = [
     volume("vminfo", "/vminfo", grown.vminfo),
     volume("vms", "/vms", grown.vms),
-    ...layout === "thin" ? [volume("engine", "/vms/docker", grown.engine)] : [],
+    ...layout === "thin" ? [volume("engine", VOLUME_ROOT, grown.engine)] : [],
   ];
   return {
     layout,
@@ -90,7 +91,7 @@ export function lvmChoice(host: HostConfig, facts: StorageFacts, decision: Decis
     resources,
     record: groupRecord({ layout, disks: names }),
     volumes,
-    engineRoot: "/vms/docker",
+    engineRoot: VOLUME_ROOT,
     engineOptions: layout === "devicemapper" ? DEVICEMAPPER : {},
     said: [...sayings(decision, names, sizes, room, volumes, pool, extentBytes), ...decision.said ?? []],
   };

@@ -66,7 +66,7 @@ export function volumeSizes(
   layout: Exclude<Layout, "plain">,
   sizes: StorageSizes,
   room: Room,
-  fileSystem: "ext4" | "xfs" = "ext4",
+  fileSystem: "ext4" | "xfs",
 ): Extents {
   const { extentBytes, physical, foreign } = room;
   const stripes = stripesOf(room);
