@@ -72,6 +72,17 @@ test("a busy moment of either end makes no latency wrong where nothing is asked 
   assert.is(told(judge(echo({}), steady(5000), UNSHAPED, COURT)), "reach pass, latency fail");
 });
 
+test("by as much as an unshaped link itself varies no link is blamed", () => {
+  const asked = echo({ delayUs: 10_000 });
+  const busy = rtts(8000, 20_000, 28_000, 28_000, 60_000, 90_000, 28_000);
+  const found = judge(asked, steady(36_000), busy, COURT);
+  assert.is(told(found), "reach pass, latency unknown");
+  assert.match(of(found, "latency").why, "too busy");
+  assert.is(told(judge(asked, steady(18_100), busy, COURT)), "reach pass, latency pass");
+  assert.is(told(judge(asked, steady(50_000), busy, COURT)), "reach pass, latency fail");
+  assert.is(told(judge(asked, steady(15_900), UNSHAPED, COURT)), "reach pass, latency fail");
+});
+
 test("with jitter the middle counts, and it is known less well", () => {
   const jitter = { delayUs: 10_000, jitterUs: 3000 };
   const spread = rtts(...Array.from({ length: 21 }, (_, at) => 10_300 - 3000 + at * 300));

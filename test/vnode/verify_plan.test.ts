@@ -246,9 +246,9 @@ const way = (
 ): readonly Asked[] => [{ link: "a/b", way: "egress", shape, device: "bif-1" }];
 const end = { vnode: "a", link: "eth1", lan: "wire", address: "10.1.0.1", mtu: 1500 };
 
-function sent(shape: Asked["shape"]) {
+function sent(shape: Asked["shape"], again = false) {
   const test = { kind: "flow", level: 3, from: end, to: end, there: way(shape), back: [] } as const;
-  return sendTask(GROUND, test, 1, 2, 3000);
+  return sendTask(GROUND, test, 1, 2, 3000, again);
 }
 
 test("sendTask() sends enough to see the loss, and never fills a slow link", () => {
@@ -259,6 +259,13 @@ test("sendTask() sends enough to see the loss, and never fills a slow link", () 
   const bits = (slow.bytes + 42) * 8;
   assert.ok(bits / (slow.everyUs / 1e6) <= 32_000, "half of the link at most");
   assert.ok(slow.count * slow.everyUs <= 20e6, "four times --seconds at most");
+});
+
+test("sendTask() takes all the time there is the second time, and sends no less", () => {
+  const [once, again] = [sent({ lossPercent: 1 }), sent({ lossPercent: 1 }, true)];
+  assert.is(again.count, once.count);
+  assert.is(again.count * again.everyUs, 20e6);
+  assert.ok(again.everyUs > once.everyUs);
 });
 
 test("floodOf() floods with more than the rate, by frames that are small beside the window", () => {

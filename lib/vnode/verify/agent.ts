@@ -20,8 +20,13 @@ import type {
 
 /** Milliseconds without a datagram after which a flood that had begun counts as over. */
 const FLOOD_SILENCE_MS = 700;
-/** Between two looks at the clock while sending. Timers come late: what is due is counted by the clock, not by them. */
+/**
+ * The shortest pause of a sender. Timers come late: what is due is counted by the clock, not by them. Longer ones where
+ * nothing is due, for a slow processor is kept from the other probe by one that only looks at the clock.
+ */
 const TICK_MS = 1;
+/** Between two looks at the clock while the last echoes are waited for. */
+const LISTEN_MS = 10;
 /** What a flood makes up for after a pause of the processor, at most. More would be a burst nobody asked for. */
 const CATCH_UP_MS = 50;
 /** Between two datagrams that are not to be heard. */
@@ -158,11 +163,19 @@ function bound(socket: Socket, port: number, address: string | undefined): Promi
   });
 }
 
+/** One task's own socket. */
+interface Voice {
+  say(kind: Kind, sequence: number, bytes?: number): void;
+  /** Ends with the next datagram of the flow that comes back, or after that many milliseconds. */
+  listen(ms: number): Promise<void>;
+  close(): void;
+}
+
 /** A socket of one task's own, and the datagrams of its flow that come back. */
 async function speak(
   task: { readonly flow: number; readonly to: string; readonly port: number; readonly from?: string },
   heard: (packet: Packet) => void,
-): Promise<{ say(kind: Kind, sequence: number, bytes?: number): void; close(): void } | null> {
+): Promise<Voice | null> {
   const socket = createSocket(task.to.includes(":") ? "udp6" : "udp4");
   try {
     await bound(socket, 0, task.from);
@@ -173,9 +186,16 @@ async function speak(
   }
   socket.on("message", (datagram) => {
     const packet = readPacket(datagram);
-    if (packet?.flow === task.flow) heard(packet);
+    if (packet?.flow !== task.flow) return;
+    heard(packet);
+    wake?.abort();
   });
+  let wake: AbortController | undefined;
   return {
+    async listen(ms) {
+      wake = new AbortController();
+      await pause(ms, undefined, { signal: wake.signal }).catch(() => {}); // woken
+    },
     say(kind, sequence, bytes = HEADER_BYTES) {
       const packet = { kind, flow: task.flow, sequence, sentUs: nowUs() };
       const datagram = writePacket(Buffer.alloc(Math.max(bytes, HEADER_BYTES)), packet);
@@ -188,7 +208,8 @@ async function speak(
 /** Says something again and again until it is answered. */
 async function until(
   answered: () => boolean,
-  say: () => void,
+  voice: Voice,
+  kind: Kind,
   everyUs: number,
   waitMs: number,
 ): Promise<boolean> {
@@ -196,9 +217,11 @@ async function until(
   while (!answered()) {
     const left = end - performance.now();
     if (left <= 0) return false;
-    say();
+    voice.say(kind, 0);
     const next = performance.now() + Math.min(everyUs / 1000, left);
-    while (!answered() && performance.now() < next) await pause(TICK_MS);
+    while (!answered() && performance.now() < next) {
+      await voice.listen(Math.max(TICK_MS, next - performance.now()));
+    }
   }
   return true;
 }
@@ -210,7 +233,7 @@ async function paced(count: number, everyUs: number, left: () => number, say: (a
   while (at < count && left() > 0) {
     const due = Math.min(count, Math.floor((performance.now() - begin) * 1000 / everyUs) + 1);
     while (at < due) say(at++);
-    if (at < count) await pause(TICK_MS);
+    if (at < count) await pause(Math.max(TICK_MS, begin + at * everyUs / 1000 - performance.now()));
   }
   return { sent: at, ms: performance.now() - begin };
 }
@@ -228,7 +251,7 @@ async function echo(task: EchoTask, left: () => number): Promise<Echoed> {
   if (voice === null) return { reached, sent: 0, rttsUs: [] };
   const everyUs = task.greetUs ?? GREET_US;
   const wait = Math.min(task.waitMs, left());
-  await until(() => reached, () => voice.say("hello", 0), everyUs, wait);
+  await until(() => reached, voice, "hello", everyUs, wait);
   if (!reached) {
     voice.close();
     return { reached, sent: 0, rttsUs: [] };
@@ -240,9 +263,9 @@ async function echo(task: EchoTask, left: () => number): Promise<Echoed> {
   while (rtts.size < sent && performance.now() < end) {
     // With some lost, three times the slowest so far is long enough.
     if (rtts.size > 0 && performance.now() - begin > 100 + 3 * slowest()) break;
-    await pause(TICK_MS);
+    await voice.listen(rtts.size === 0 ? Math.max(TICK_MS, end - performance.now()) : LISTEN_MS);
   }
-  await until(() => farewell, () => voice.say("bye", 0), everyUs, Math.min(BYE_MS, left()));
+  await until(() => farewell, voice, "bye", everyUs, Math.min(BYE_MS, left()));
   voice.close();
   return { reached, sent, rttsUs: [...rtts.values()].map(Math.round) };
 }
@@ -255,13 +278,13 @@ async function send(task: SendTask, left: () => number): Promise<Sent> {
   });
   if (voice === null) return { reached, sent: 0, ms: 0, endUs: nowUs() };
   const greetUs = task.greetUs ?? GREET_US;
-  await until(() => reached, () => voice.say("hello", 0), greetUs, Math.min(task.waitMs, left()));
+  await until(() => reached, voice, "hello", greetUs, Math.min(task.waitMs, left()));
   const { sent, ms } = reached
     ? await paced(task.count, task.everyUs, left, (at) => voice.say("data", at, task.bytes))
     : { sent: 0, ms: 0 };
   const endUs = nowUs();
   if (reached) {
-    await until(() => farewell, () => voice.say("bye", 0), greetUs, Math.min(task.waitMs, left()));
+    await until(() => farewell, voice, "bye", greetUs, Math.min(task.waitMs, left()));
   }
   voice.close();
   return { reached, sent, ms, endUs };
@@ -272,7 +295,7 @@ async function floodUdp(task: FloodTask, left: () => number): Promise<Sent> {
   const voice = await speak(task, () => reached = true);
   if (voice === null) return { reached, sent: 0, ms: 0, endUs: nowUs() };
   const wait = Math.min(task.waitMs, left());
-  await until(() => reached, () => voice.say("hello", 0), GREET_US, wait);
+  await until(() => reached, voice, "hello", GREET_US, wait);
   const begin = performance.now();
   const perMs = task.bps / 8 / task.bytes / 1000;
   let [sent, credit, last] = [0, 1, begin];

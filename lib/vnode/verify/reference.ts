@@ -30,15 +30,15 @@ printf %s "$near" | nsenter --net=/run/netns/near "$@" probe
 wait
 `;
 
-/** Measures it by that many echoes, beside that many other probes; null where it cannot be made. */
+/** Measures it by that many echoes, each so many microseconds apart, beside so many other probes; null where it cannot be made. */
 export async function measureReference(
   ground: VerifyGround,
   agents: number,
-  count: number,
+  [count, everyUs]: readonly [count: number, everyUs: number],
 ): Promise<Echoed | null> {
   const [port, flow, waitMs] = [drawPort(), drawFlow(), startWaitMs(ground, agents + 2)];
-  const echo: EchoTask = { flow, to: FAR, port, bytes: 24, count, everyUs: 20_000, waitMs };
-  const untilMs = waitMs + 3000;
+  const echo: EchoTask = { flow, to: FAR, port, bytes: 24, count, everyUs, waitMs };
+  const untilMs = waitMs + count * everyUs / 1000 + 3000;
   const tasks = [{ ...idleTask(port, untilMs), expect: [flow] }, {
     ...idleTask(port, untilMs),
     echoes: [echo],

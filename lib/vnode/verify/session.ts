@@ -6,10 +6,11 @@ import { drawFlow, drawPort, HOST, idleTask, runProbe, startWaitMs, type VerifyG
 import { measureReference } from "./reference.ts";
 import type { AgentAnswer, AgentTask, End, Sample, SendTask, Test } from "./types.ts";
 
-/** Echoes of each test; the second time, when it matters, more. */
+/** Echoes of each test; the second time, when it matters, more, and slower: a busy machine is kept busier by them. */
 const ECHOES = 20;
 const AGAIN = 3;
 const ECHO_US = 20_000;
+const SLOWER = 4;
 /** Echoes of one probe in a second, at most: more would wait for each other. */
 const ECHOES_A_SECOND = 200;
 /** Payload of a flow's datagrams. */
@@ -91,8 +92,7 @@ export function sessionOf(ground: VerifyGround, pack: Pack, again = false): Sess
       continue;
     }
     if (test.kind === "rate") continue; // rate.ts
-    const once = sendTask(ground, test, flow, port, waitMs);
-    const send = again && test.kind === "echo" ? { ...once, count: AGAIN * once.count } : once;
+    const send = sendTask(ground, test, flow, port, waitMs, again);
     (test.kind === "echo" ? from.echoes : from.sends).push(send);
     to.expect.push(flow);
     const ms = send.waitMs + send.count * send.everyUs / 1000;
@@ -139,13 +139,17 @@ function lateMs(test: Test & { kind: "echo" | "flow" }): number {
   return Math.ceil(200 + (delayUs + 4 * Math.sqrt(jitterVariance)) / 1000);
 }
 
-/** How a test is sent: often enough to tell, and never more than a slow link carries with ease. */
+/**
+ * How a test is sent: often enough to tell, and never more than a slow link carries with ease; the second time in all
+ * the time there is, for a machine that had no processor for it the first time.
+ */
 export function sendTask(
   ground: Pick<VerifyGround, "seconds">,
   test: Test & { kind: "echo" | "flow" },
   flow: number,
   port: number,
   waitMs: number,
+  again = false,
 ): SendTask {
   const [there, back] = [expectedOf(test.there), expectedOf(test.back)];
   const slowest = Math.min(there.slowestBps ?? Infinity, back.slowestBps ?? Infinity);
@@ -159,14 +163,17 @@ export function sendTask(
     greetUs: Math.max(20_000, Math.round(4 * frameUs)),
   };
   if (test.kind === "echo") {
-    return { ...common, bytes: 24, count: ECHOES, everyUs: Math.max(ECHO_US, Math.round(2 * frameUs)) };
+    const count = again ? AGAIN * ECHOES : ECHOES;
+    const everyUs = Math.max(again ? SLOWER * ECHO_US : ECHO_US, Math.round(2 * frameUs));
+    return { ...common, bytes: 24, count, everyUs };
   }
   const { share, inflation } = there.loss;
   const wanted = Math.min(
     FLOW.most,
     Math.max(FLOW.least, share === 0 ? 0 : Math.ceil(LOSSES * inflation / share)),
   );
-  const everyUs = Math.max(1e6 / FLOW.perSecond, frameUs / PART, FLOW.seconds * 1e6 / wanted);
+  const seconds = again ? 4 * ground.seconds : FLOW.seconds;
+  const everyUs = Math.max(1e6 / FLOW.perSecond, frameUs / PART, seconds * 1e6 / wanted);
   const count = Math.max(1, Math.min(wanted, Math.floor(4 * ground.seconds * 1e6 / everyUs)));
   return { ...common, bytes: FLOW_BYTES, count, everyUs };
 }
@@ -181,7 +188,13 @@ export async function runPack(
   const before = await unread(ground, pack);
   const echoes = pack.tests.some(({ kind }) => kind === "echo");
   const [reference, ...answers] = await Promise.all([
-    echoes ? measureReference(ground, pack.agents.size, again ? AGAIN * ECHOES : ECHOES) : null,
+    echoes
+      ? measureReference(
+        ground,
+        pack.agents.size,
+        again ? [AGAIN * ECHOES, SLOWER * ECHO_US] : [ECHOES, ECHO_US],
+      )
+      : null,
     ...[...tasks].map(async ([name, task]) => [name, await runProbe(ground, name, task)] as const),
   ]);
   const told = new Map(answers);

@@ -80,7 +80,7 @@ const AT_ONCE_BPS = 50e6;
 /** Routes share their targets: so many probes for each pair at once. */
 const ROUTE_PROBES = 6;
 /** With more failures than this the second try is not one by one. */
-const ONE_BY_ONE = 8;
+const ONE_BY_ONE = 12;
 
 /** Runs all of it. */
 export async function verify(options: VerifyOptions): Promise<Verdicts> {
