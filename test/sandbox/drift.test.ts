@@ -23,6 +23,10 @@ const deleteRule = (table: string, chain: string) =>
   `handle=$(nft -a list chain ${table} ${chain} | sed -n 's/.* # handle //p' | sed -n 2p)
   nft delete rule ${table} ${chain} handle "$handle"`;
 
+/** A machine with sysvinit as far as can be seen of it: the name of process 1, its table, and who tells it to read that. */
+const SYSVINIT = `echo init >/run/one; mount --bind /run/one /proc/1/comm; touch /etc/inittab
+  rm -f /sbin/telinit; printf '#!/bin/sh\\n' >/sbin/telinit; chmod 755 /sbin/telinit`;
+
 /** What is done behind berth's back, and the resources that then differ. */
 const KINDS: readonly (readonly [what: string, script: string, differs: readonly string[]])[] = [
   ["a parameter", "sysctl -qw net.ipv4.ip_forward=0", ["sysctl net.ipv4.ip_forward"]],
@@ -54,6 +58,13 @@ const KINDS: readonly (readonly [what: string, script: string, differs: readonly
   ["chains of Docker's", "iptables -N DOCKER; iptables -A FORWARD -j DOCKER; iptables -P FORWARD DROP", [
     "iptables rules of docker",
   ]],
+  ["a missing unit", "rm /etc/init.d/berth", ["file /etc/init.d/berth", "rc sysvinit"]],
+  ["a unit edited", "echo exit >>/etc/init.d/berth-prepare", [
+    "file /etc/init.d/berth-prepare",
+    "rc sysvinit",
+  ]],
+  ["a unit that does not start at boot", "rm /etc/rc?.d/S*berth-prepare", ["rc sysvinit"]],
+  ["nobody guards the watch", "sed -i /berth/d /etc/inittab", ["guard of the watch"]],
   ["the vnodes' table flushed", "nft flush table inet berth_vnodes", ["nft table inet berth_vnodes"]],
   ["its frames kept from rules", "ip link set _dockercnet type bridge nf_call_iptables 0", [
     "bridge option _dockercnet nf_call_iptables",
@@ -87,6 +98,13 @@ const KINDS: readonly (readonly [what: string, script: string, differs: readonly
 ];
 
 const box = await openVhost("20.10", null);
+await box.sh(SYSVINIT);
+assert.equal(await told(0, "host", "up"), [
+  "file /etc/init.d/berth",
+  "file /etc/init.d/berth-prepare",
+  "guard of the watch",
+  "rc sysvinit",
+]);
 
 interface Told {
   readonly differences?: readonly { readonly resource: string }[];
