@@ -121,6 +121,23 @@ test("a missing mount is found, and mended", async () => {
   await isWhole("");
 });
 
+test("drift: a mount, gone while all runs, is found alone, and mended", async () => {
+  const told = async (exit: number, command: string) => {
+    const { differences, changes } = JSON.parse((await berth(exit, "host", command, "--json")).stdout) as {
+      readonly differences?: readonly { readonly resource: string }[];
+      readonly changes?: readonly { readonly resource: string }[];
+    };
+    return (differences ?? changes ?? []).map(({ resource }) => resource);
+  };
+  await berth(0, "host", "up");
+  await box.sh(`umount -l ${HOME}`);
+  assert.equal(await told(2, "check"), ["containerd root /vms/containerd"]);
+  assert.equal(await told(0, "up"), ["containerd root /vms/containerd"]);
+  assert.ok(await isBound());
+  assert.equal(await told(0, "check"), []);
+  await isWhole("");
+});
+
 test("host down leaves them, and with --storage moves them back with what came since", async () => {
   await box.sh("docker exec web sh -c 'echo layer since >/in-layer'");
   await berth(0, "host", "down");
