@@ -7,7 +7,7 @@ import {
   type Element,
 } from "../resource/nft_elements.ts";
 import { BRIDGE_TABLE, ownerKey, VNODE_ELEMENT_SETS } from "./elements.ts";
-import { HOST_END_PREFIX } from "./names.ts";
+import { HOST_END_PREFIX, parseLinkAlias } from "./names.ts";
 import type { Seen, Step } from "./step.ts";
 import type { HostView } from "./view.ts";
 import type { Wiring } from "./wiring.ts";
@@ -39,13 +39,21 @@ function ownersOf(wiring: Wiring): readonly string[] {
   return [...wiring.links.map((link) => link.end), wiring.control.address];
 }
 
+/** The same, with the host ends that it has and should not: they go in the same pass (link_steps.ts). */
+function formerOwnersOf(wiring: Wiring, view: HostView): readonly string[] {
+  const marked = [...view.links.values()].flatMap(({ ifname, ifalias }) =>
+    ifname.startsWith(HOST_END_PREFIX) && parseLinkAlias(ifalias)?.vnode === wiring.vnode ? [ifname] : []
+  );
+  return [...new Set([...ownersOf(wiring), ...marked])];
+}
+
 const sameElement = (one: Element) => (other: Element) =>
   one.table === other.table && one.set === other.set && one.key === other.key;
 
 /** The steps that add what a vnode lacks, and take away what bears its keys and is not wanted. */
 export function elementSteps(wiring: Wiring, seen: Seen): Step[] {
   const index = elementsByOwner(seen.view);
-  const found = ownersOf(wiring).flatMap((owner) => index.get(owner) ?? []);
+  const found = formerOwnersOf(wiring, seen.view).flatMap((owner) => index.get(owner) ?? []);
   const stale = found.filter((one) => !wiring.elements.some(sameElement(one)));
   const [lacking, other]: [Element[], Element[]] = [[], []];
   for (const element of wiring.elements) {

@@ -55,10 +55,12 @@ export function ipLine(kernel: FakeKernel, line: string, pid: number | null): vo
     if (!kernel.remove(words[2]!)) throw new Error(`Cannot find device "${words[2]}"`);
   } else if (line.startsWith("link set ")) {
     const link = find(words[2] === "dev" ? words[3]! : words[2]!);
+    if (after("netns") !== undefined) return kernel.move(link, pid, Number(after("netns")), after("name")!);
+    if (after("name") !== undefined) kernel.rename(link, after("name")!);
     if (after("group") !== undefined) link.group = after("group");
     if (words.includes("up")) link.up = true;
     if (words.includes("down")) link.up = false;
-    if (after("alias") !== undefined) link.ifalias = after("alias");
+    if (after("alias") !== undefined) link.ifalias = after("alias") === '""' ? undefined : after("alias");
     if (after("address") !== undefined) link.address = after("address")!;
     if (after("mtu") !== undefined) setMtu(link, Number(after("mtu")));
     if (after("master") !== undefined) {
@@ -113,7 +115,7 @@ export function printedRoutes(routes: readonly string[], family: string) {
     const [to = "", ...words] = route.split(" ");
     const after = (word: string) => words.includes(word) ? { [word]: words[words.indexOf(word) + 1] } : {};
     const { via, ...rest } = { ...after("via"), ...after("dev") } as Record<string, string>;
-    return { dst: to.replace("::/0", "default"), gateway: via, ...rest };
+    return { dst: to.replace("::/0", "default").replace(/\/(32|128)$/, ""), gateway: via, ...rest };
   });
   return found.filter(({ gateway = "" }) => gateway.includes(":") === (family === "-6"));
 }
@@ -129,7 +131,8 @@ export function printed(link: Link) {
     address: link.address,
     flags: link.up ? ["UP"] : [],
     ...(link.ifalias && { ifalias: link.ifalias }),
-    linkinfo: { info_kind: link.kind },
+    // A machine's own device has none.
+    ...(link.kind !== "" && { linkinfo: { info_kind: link.kind } }),
   };
 }
 

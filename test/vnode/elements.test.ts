@@ -110,6 +110,18 @@ test("wiring adds elements, changes only what differs, and takes away what is no
   }
 });
 
+test("wiring takes what a link has in the firewall away with the link, and nothing of other vnodes", async () => {
+  const { kernel, again } = await wired(specOf({ antiSpoof: true }));
+  kernel.add("bve-0123456789a", "veth", { ifalias: "berth:v=right:l=eth1:g=x.1.2.3" });
+  kernel.elements.get("bridge berth/lan_guarded")!.set("bve-0123456789a", "");
+  await again({ ...specOf(), links: [] });
+  assert.is(kernel.links.has(END), false);
+  assert.equal(keys(kernel, "lan_guarded"), ["bve-0123456789a"]);
+  for (const set of ["lan_macs", "lan_four", "lan_six", "lan_targets", "lan_options"]) {
+    assert.equal(keys(kernel, set), [], set);
+  }
+});
+
 test("strayElements() finds elements of none of the vnodes, and leaves the host's own alone", async () => {
   const spec = specOf({ antiSpoof: true });
   const { host, kernel } = await wired(spec);
