@@ -97,7 +97,10 @@ export function refuseClashes(
   const issues: Issue[] = clashingFlags(lines, keys).map(({ flag, key, where }) => ({
     place: where,
     message: `Flag "${flag}" clashes with key "${key}" of ${file}`,
-    next: `Take "${flag}" out of ${where}`,
+    next: key === "data-root"
+      // Without either the engine would come up on its default, empty: its content is moved from where the key says.
+      ? `Take "${flag}" out of ${where} and put its value as "data-root" into ${file}`
+      : `Take "${flag}" out of ${where}`,
   }));
   if (keys.includes("bip") && typeof wanted.bridge === "string" && wanted.bridge !== "") {
     issues.push({

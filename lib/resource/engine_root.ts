@@ -3,6 +3,9 @@
 // Whichever step a crash comes after, daemon.json names one whole root: the old one until that rename, then the new.
 // What is found is engine_root_look.ts', what a tree is copied with tree_ops.ts'.
 import { BerthError } from "../log/error.ts";
+import { refuseClashes } from "./engine_flags.ts";
+import { textAfter } from "./engine_former.ts";
+import { parseJson } from "./engine_look.ts";
 import { carefulPause, type EnginePause, enginePause } from "./engine_pause.ts";
 import {
   DEFAULT_ROOT,
@@ -80,6 +83,8 @@ export function engineRoot(
       }
       const ops = file.diff(found.engine.file).flatMap((change) => change.do);
       const former = file.diff(found.engine.file).flatMap((change) => change.undo);
+      // A root that a flag names is not known here as the one to move from, and no roll-back would help the engine.
+      refuseClashes(found.engine.lines, Object.keys(parseJson(textAfter(found.engine, ops))), {});
       const wish = { id, found, from: home, to: place, ops, former };
       if (found.current === root) return [...unfinished(id, found, place), ...onlyFile(wish)];
       if (place.mark !== null && home.link !== root) return move(wish);

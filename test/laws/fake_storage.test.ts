@@ -205,6 +205,29 @@ test("engineRoot() takes consent to adopt a root where the present one has conta
   );
 });
 
+test("engineRoot() writes no root beside one of dockerd's own command line, with which it would not start", async () => {
+  for (const flag of ["--data-root /srv/docker", "-g /srv/docker"]) {
+    const host = machine();
+    await plantRoot(host, "/srv/docker", "web");
+    await host.writeText("/etc/default/docker", `DOCKER_OPTS="${flag}"\n`);
+    const before = host.text();
+    const error = await failing(host);
+    assert.is(error?.code, "config", flag);
+    assert.match(error?.message ?? "", 'clashes with key "data-root"');
+    assert.match(error?.next ?? "", /out of \/etc\/default\/docker .* as "data-root" into/);
+    assert.is(host.text(), before);
+  }
+});
+
+test("engineRoot() stops no engine for a file with another clash, that of an edit", async () => {
+  const host = await badlyEdited("28.5.2", '{"labels":["a=b"]}');
+  await host.writeText("/etc/default/docker", 'DOCKER_OPTS="--label c=d"\n');
+  const before = host.text();
+  assert.match((await failing(host))?.message ?? "", 'Flag "--label" clashes with key "labels"');
+  assert.is(host.text(), before);
+  assert.ok(isRunning(host.machine));
+});
+
 test("engineRoot() moves what an operator's link leads to", async () => {
   const host = machine();
   await plantRoot(host, "/data/docker", "web");
