@@ -35,6 +35,15 @@ const NORMALISED = [
   "s/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z/<time>/g",
 ].map((script) => `-e '${script}'`).join(" ");
 
+/** All rules with their sets' elements, one on a line, without what is counted. */
+const RULES =
+  `nft -s list ruleset | tr ',\\t' '\\n\\n' | sed -E 's/ *elements = \\{ //; s/^ +//; s/ *\\}?$//' | grep .`;
+
+/** The same of a machine that runs, in a form that two of its lives can be compared by. */
+export async function ruleset(machine: Machine): Promise<string> {
+  return await machine.sh(`${RULES} | sed -E ${NORMALISED} | sort`);
+}
+
 /** What a machine has come to, as text. */
 export async function state(machine: Machine): Promise<string> {
   return await machine.sh(
@@ -50,7 +59,7 @@ export async function state(machine: Machine): Promise<string> {
     docker inspect -f '{{.Name}} {{.HostConfig.Runtime}} {{.HostConfig.RestartPolicy.Name}} {{json .NetworkSettings.Networks}}' left right \\
       | sed -E 's/"(EndpointID|NetworkID|MacAddress)":"[^"]*"//g'
     docker network ls --format '{{.Name}} {{.Driver}}' | sort; docker network inspect -f '{{json .Options}} {{json .IPAM}}' _dockercnet
-    echo "== kernel"; nft -s list ruleset | tr ',\\t' '\\n\\n' | sed -E 's/ *elements = \\{ //; s/^ +//; s/ *\\}?$//' | same | sort
+    echo "== kernel"; ${RULES} | same | sort
     tc qdisc show | grep -E ' (netem|tbf|ingress) ' | sed 's/ seed [0-9]*//' | sort
     ip -br link | awk '{ sub(/@.*/, "", $1); print $1, $2 }' | same | sort; ip -br addr | grep -vE '^(veth|lo)' | awk '{ print $1, $3 }' | sort
     } | same`,

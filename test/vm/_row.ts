@@ -7,6 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { cutAt, JOURNAL, type Moment } from "./_cuts.ts";
 import { EXPERIMENT, ping, shapingLines } from "./_experiment.ts";
+import { ruleset } from "./_history.ts";
 import {
   boxImage,
   type Machine,
@@ -153,8 +154,27 @@ export const PERSISTENT = `
   docker inspect -f '{{.Id}} {{.Name}} {{.Created}} {{.HostConfig.Runtime}} {{.HostConfig.RestartPolicy.Name}}' left right
   docker network inspect -f '{{.Id}} {{.Created}} {{json .Options}} {{json .IPAM}}' _dockercnet`;
 
+/** What the kernel forgets. */
+export interface Forgotten {
+  readonly qdiscs: readonly string[];
+  readonly rules: string;
+}
+
+/** What it has now, and will have forgotten after the next boot. */
+export async function forgettable(machine: Machine): Promise<Forgotten> {
+  return { qdiscs: await shapingLines(machine), rules: await ruleset(machine) };
+}
+
+/** A place beyond the machine with no way back to control addresses: it answers what is masqueraded, nothing else. */
+const BEYOND = `
+  ip netns add beyond; ip link add beyond0 type veth peer name beyond1 netns beyond
+  ip addr add 192.0.2.1/24 dev beyond0; ip link set beyond0 up
+  ip -n beyond addr add 192.0.2.2/24 dev beyond1; ip -n beyond link set beyond1 up
+  docker exec left ping -c 3 -w 20 192.0.2.2 || true
+  ip link del beyond0; ip netns del beyond`;
+
 /** A later boot: nothing that lasts has changed, and what the kernel forgets is back. */
-export async function isBack(machine: Machine, lasting: string, qdiscs: readonly string[]): Promise<void> {
+export async function isBack(machine: Machine, lasting: string, forgotten: Forgotten): Promise<void> {
   const output = bootOutput(machine);
   assert.match(output, /Host ready.* 2 of 2 vnodes as wanted/, output.split("\n").slice(-80).join("\n"));
   assert.is(await machine.sh(PERSISTENT), lasting);
@@ -163,8 +183,12 @@ export async function isBack(machine: Machine, lasting: string, qdiscs: readonly
   const changed = lines.filter((line) => /^[+~-] (create|update|replace|delete|adopt) /.test(line))
     .filter((line) => !/^~ update vnode (left|right): not running/.test(line));
   assert.equal(changed, []);
-  assert.equal(await shapingLines(machine), qdiscs);
+  const { qdiscs, rules } = await forgettable(machine);
+  assert.equal(qdiscs, forgotten.qdiscs);
+  assert.match(rules, "masquerade");
+  assert.is(rules, forgotten.rules);
   await answers(machine);
+  assert.match(await machine.sh(BEYOND), /[1-3] packets received/, "NAT for the control network");
 }
 
 /** A row whose stories are registered one by one, on one machine. */
@@ -230,10 +254,10 @@ export async function rowStories(row: Row): Promise<RowStories> {
       ),
     secondBoot: () =>
       story("a reboot changes nothing that lasts; vnodes and wiring come back", async () => {
-        const qdiscs = await shapingLines(machine());
+        const forgotten = await forgettable(machine());
         await machine().reboot();
         tell(`${row.suite}: reboot ${(machine().bootMs / 1000).toFixed(1)} s`);
-        await isBack(machine(), lasting, qdiscs);
+        await isBack(machine(), lasting, forgotten);
       }),
     end: () => story("the machine is switched off", async () => await opened?.close()),
   };

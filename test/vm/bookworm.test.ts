@@ -20,7 +20,7 @@ import {
 } from "./_experiment.ts";
 import { skip } from "../skip.ts";
 import { bothWays, FULL, isShaped, PLAIN, reshape, TABLES } from "./_impairments.ts";
-import { isBack, PERSISTENT, rowStories, tell } from "./_row.ts";
+import { forgettable, isBack, PERSISTENT, rowStories, tell } from "./_row.ts";
 import { comesBackHung, comesBackKilled } from "./_watch.ts";
 
 const COMMAND_MS = 400_000;
@@ -156,12 +156,12 @@ secondBoot();
 longStory(
   "a power cut of a running machine changes nothing that lasts; vnodes and wiring come back",
   async () => {
-    const qdiscs = await shapingLines(opened());
+    const forgotten = await forgettable(opened());
     const lasting = await opened().sh(PERSISTENT);
     await opened().powerCut();
     await opened().start();
     tell(`power cut, then on: ${(opened().bootMs / 1000).toFixed(1)} s`);
-    await isBack(opened(), lasting, qdiscs);
+    await isBack(opened(), lasting, forgotten);
   },
 );
 
