@@ -143,7 +143,7 @@ export function printedAddresses(link: Link) {
   const info = ordered.map((one) => ({
     local: one.split("/")[0],
     prefixlen: Number(one.split("/")[1]),
-    scope: "global",
+    scope: one.startsWith("fe80:") ? "link" : "global",
   }));
   return { ...printed(link), addr_info: info };
 }
