@@ -188,7 +188,7 @@ async function managerResources(config: Config, _facts: HostFacts, look: Look) {
 /** Before the bridge and any lan are made. */
 function asideResources(_config: Config, _facts: HostFacts, look: Look) {
   const links = [HOST_END_PREFIX, IFB_PREFIX, BRIDGE_PREFIX].map((prefix) => `${prefix}*`);
-  return managersAside(look, [CONTROL_NETWORK, ...links]);
+  return managersAside(look, CONTROL_NETWORK, links);
 }
 
 /** Devices that are named no more go back to their managers, before anything else is moved. */

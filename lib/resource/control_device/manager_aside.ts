@@ -6,9 +6,8 @@ import type { AnyResource } from "../ensure.ts";
 import { type FileState, textFile } from "../kinds/file.ts";
 import type { Change, Op, Resource } from "../types.ts";
 import { networkProcesses } from "./manager_clients.ts";
+import { isOperatorsBridge, UNMANAGED_FILE } from "./manager_networkd.ts";
 
-/** Before an operator's files, which begin at 10 as a rule, and after ours for a bridge with a device (05-berth-control). */
-const FILE = "/etc/systemd/network/05-berth-unmanaged.network";
 /** Only what a changed file is about is set up anew. Without D-Bus there is no reload. */
 const RELOAD: Op = {
   run: { argv: ["sh", "-c", "networkctl reload || systemctl restart systemd-networkd.service"] },
@@ -18,15 +17,22 @@ const RELOAD: Op = {
  * Has the managers that run leave these links alone; to be ensured before the links are made. [] where none runs that
  * would not do so by itself.
  *
+ * @param bridge the control bridge: left to networkd where the operator's own files make it, which give it the
+ * machine's addresses.
  * @param links names, or patterns such as "bve-*".
  */
-export async function managersAside(look: Look, links: readonly string[]): Promise<readonly AnyResource[]> {
+export async function managersAside(
+  look: Look,
+  bridge: string,
+  links: readonly string[],
+): Promise<readonly AnyResource[]> {
   const running = await networkProcesses(look);
   if (!running.some(({ program }) => program === "systemd-networkd")) return [];
+  const names = await isOperatorsBridge(look, bridge) ? links : [bridge, ...links];
   const text = `# berth makes and minds these links itself.\n[Match]\nName=${
-    links.join(" ")
+    names.join(" ")
   }\n\n[Link]\nUnmanaged=yes\n`;
-  const file = textFile(FILE, text);
+  const file = textFile(UNMANAGED_FILE, text);
   const told = (change: Change): Change => ({
     ...change,
     do: [...change.do, RELOAD],

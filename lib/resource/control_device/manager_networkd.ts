@@ -9,6 +9,7 @@ import {
   divideNetwork,
   lastValue,
   parseUnitFile,
+  type UnitSection,
   unitText,
 } from "./manager_unit_file.ts";
 
@@ -22,6 +23,8 @@ const FOLDERS = [
 ];
 /** Beginnings of our files' names, the first that sorts before the device's own file is taken. */
 const PREFIXES = ["05-berth-control", "00-berth-control", "00-00-berth-control", "0-0-berth-control"];
+/** What networkd leaves alone: before an operator's files, which begin at 10 as a rule, and after PREFIXES. */
+export const UNMANAGED_FILE = "/etc/systemd/network/05-berth-unmanaged.network";
 const MARK = "# berth: the control network on ";
 const FROM = "# berth: from ";
 
@@ -80,6 +83,35 @@ export async function networkText(look: Look, path: string): Promise<string | nu
   const parts = [text];
   for (const one of [...dropIns.keys()].sort()) parts.push(await look.readText(dropIns.get(one)!) ?? "");
   return parts.join("\n");
+}
+
+/**
+ * Whether files of the operator's (netplan's are) make this bridge: one that names it, or has a device as its port.
+ * Those that berth writes do not count, nor what is about every link.
+ */
+export async function isOperatorsBridge(look: Look, bridge: string): Promise<boolean> {
+  const seen = new Set<string>();
+  for (const folder of FOLDERS) {
+    for (const name of await look.list(folder) ?? []) {
+      // The strongest folder's file of a name counts, an empty one included.
+      if (!name.endsWith(".network") || seen.has(name)) continue;
+      seen.add(name);
+      const path = `${folder}/${name}`;
+      if (isOurNetworkFile(path) || path === UNMANAGED_FILE) continue;
+      if (speaksOf(parseUnitFile(await networkText(look, path) ?? ""), bridge)) return true;
+    }
+  }
+  return false;
+}
+
+function speaksOf(sections: readonly UnitSection[], bridge: string): boolean {
+  const names = allValues(sections, "Match", "Name").flatMap((value) => value.split(/\s+/));
+  return names.includes(bridge) || isPortOf(sections, bridge);
+}
+
+/** Whether a device's file makes it a port of this bridge. */
+export function isPortOf(sections: readonly UnitSection[], bridge: string): boolean {
+  return lastValue(sections, "Network", "Bridge") === bridge;
 }
 
 /** The name our files begin with: sorting before the device's own. @throws {BerthError} code `refused` */
