@@ -106,7 +106,7 @@ export function parseLeftovers(saved: string): Leftovers {
     removal.push(...mine.map((chain) => `-F ${chain}`), ...mine.map((chain) => `-X ${chain}`), "COMMIT");
     restoral.push(`*${table}`, ...sets("DROP"), ...mine.map((chain) => `:${chain} - [0:0]`));
     restoral.push(
-      ...rules.filter((rule) => isMine(rule.split(" ")[1])),
+      ...rules.filter((rule) => isMine(rule.split(" ")[1]) && !isBerthsRule(rule)),
       ...jumpsBack(rules, jumps),
       "COMMIT",
     );
@@ -131,10 +131,17 @@ function jumpsBack(rules: readonly string[], jumps: readonly string[]): readonly
   return [...head.reverse().map((rule) => `-I ${rule.slice(3)}`), ...tail];
 }
 
-/** DOCKER-USER belongs to the operator as soon as it says more than "return". */
+/** DOCKER-USER belongs to the operator as soon as it says more than "return", and than berth says (docker_user.ts). */
 function isUsed(chain: string, rules: readonly string[]): boolean {
   return chain === "DOCKER-USER" &&
-    rules.some((rule) => rule.startsWith("-A DOCKER-USER ") && rule !== "-A DOCKER-USER -j RETURN");
+    rules.some((rule) =>
+      rule.startsWith("-A DOCKER-USER ") && rule !== "-A DOCKER-USER -j RETURN" && !isBerthsRule(rule)
+    );
+}
+
+/** Whether a rule as iptables-save prints it bears berth's mark. */
+export function isBerthsRule(rule: string): boolean {
+  return / --comment "?berth"? /.test(rule);
 }
 
 function savedTables(saved: string): readonly { table: string; lines: readonly string[] }[] {
@@ -146,13 +153,24 @@ function savedTables(saved: string): readonly { table: string; lines: readonly s
   return tables;
 }
 
+/** The old iptables are invisible to nft, and these files have lines only once they are in use. */
+function oldTables(look: Look): Promise<(string | null)[]> {
+  return Promise.all(
+    ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"].map((path) => look.readText(path)),
+  );
+}
+
+/**
+ * The families that rules of Docker's may stand in, in new or old iptables: only there iptables-save is to be asked,
+ * which may load modules of the old ones.
+ */
+export async function dockerFamilies(look: Look): Promise<{ readonly ip: boolean; readonly ip6: boolean }> {
+  const [{ iptables, ip6tables }, [old, old6]] = await Promise.all([forwardChains(look), oldTables(look)]);
+  return { ip: iptables || Boolean(old), ip6: ip6tables || Boolean(old6) };
+}
+
 async function observeLeftovers(look: Look): Promise<FoundLeftovers> {
-  const [nft, old, old6] = await Promise.all([
-    forwardChains(look),
-    // The old iptables are invisible to nft, and these files have lines only once they are in use.
-    look.readText("/proc/net/ip_tables_names"),
-    look.readText("/proc/net/ip6_tables_names"),
-  ]);
+  const [nft, [old, old6]] = await Promise.all([forwardChains(look), oldTables(look)]);
   // iptables-save is only asked where rules are: it may load modules of the old iptables.
   const sets = (await Promise.all(TOOLS.map(async (tool): Promise<FoundSet | null> => {
     const isOld = tool.endsWith("-legacy");

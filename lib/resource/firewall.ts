@@ -160,21 +160,15 @@ function forwardTable(facts: FirewallFacts): NftTable {
     sets: [],
     chains: [
       {
-        // Whatever a port on the control bridge invents as a source reaches no one above the bridge either.
         name: "prerouting",
         hook: { type: "filter", at: "prerouting", priority: -300 },
-        rules: facts.uplink === undefined
-          ? [
-            `iifname ${control} ip saddr != ${facts.controlSubnet} counter drop`,
-            `iifname ${control} meta nfproto ipv6 counter drop`,
-          ]
-          // The world comes in there, too: ports are told apart in the bridge's own table.
-          : facts.bridgeMeta
-          ? []
-          : [
-            `iifname ${control} meta mark and ${STRANGER} == ${STRANGER} counter drop`,
-            `meta mark and ${STRANGER} == ${STRANGER} meta mark set meta mark and 0xdfffffff`,
-          ],
+        rules: [
+          // Docker's NAT would take frames that only cross a lan for its networks', and two lans' for one connection.
+          ...(facts.dockerNat
+            ? []
+            : [`iifname "${facts.lanPrefix}*" fib daddr type != { local, broadcast, multicast } notrack`]),
+          ...strangerRules(facts),
+        ],
       },
       ...(facts.uplink === undefined ? [] : [
         {
@@ -198,6 +192,23 @@ function forwardTable(facts: FirewallFacts): NftTable {
       },
     ],
   };
+}
+
+/** Whatever a port on the control bridge invents as a source reaches no one above the bridge either. */
+function strangerRules(facts: FirewallFacts): readonly string[] {
+  const control = `"${facts.controlBridge}"`;
+  return facts.uplink === undefined
+    ? [
+      `iifname ${control} ip saddr != ${facts.controlSubnet} counter drop`,
+      `iifname ${control} meta nfproto ipv6 counter drop`,
+    ]
+    // The world comes in there, too: ports are told apart in the bridge's own table.
+    : facts.bridgeMeta
+    ? []
+    : [
+      `iifname ${control} meta mark and ${STRANGER} == ${STRANGER} counter drop`,
+      `meta mark and ${STRANGER} == ${STRANGER} meta mark set meta mark and 0xdfffffff`,
+    ];
 }
 
 /**

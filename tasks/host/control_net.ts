@@ -23,7 +23,7 @@ import { runStep, type Stage, type Step } from "./_step.ts";
 
 /** Docker's network on the bridge. */
 export function controlNetwork(config: Config, uplink: Pick<Uplink, "mtu"> | null = null): DockerNetwork {
-  const { subnet, address } = config.host.controlNet;
+  const { subnet, address, nat, routable } = config.host.controlNet;
   return {
     driver: "bridge",
     subnet,
@@ -34,6 +34,10 @@ export function controlNetwork(config: Config, uplink: Pick<Uplink, "mtu"> | nul
       "com.docker.network.bridge.name": CONTROL_NETWORK,
       // Without it dockerd takes addresses off the bridge, and default routes with them, at each restart.
       "com.docker.network.bridge.inhibit_ipv4": "true",
+      // Docker's own would masquerade what is not to be (berth_nat has what is).
+      ...(config.host.engine.iptables && (!nat || routable.length > 0)
+        ? { "com.docker.network.bridge.enable_ip_masquerade": "false" }
+        : {}),
       ...(uplink === null || uplink.mtu === 1500
         ? {}
         : { "com.docker.network.driver.mtu": String(uplink.mtu) }),

@@ -7,6 +7,7 @@ import { checkControlDriver } from "../../lib/resource/control_device/driver.ts"
 import { deviceFacts } from "../../lib/resource/control_device/facts.ts";
 import { checkProbe } from "../../lib/resource/control_device/probe.ts";
 import { findUplinks, type Uplink } from "../../lib/resource/control_device/uplink.ts";
+import { dockerUser } from "../../lib/resource/docker_user.ts";
 import { noDockerLeftovers } from "../../lib/resource/docker_leftovers.ts";
 import type { AnyResource } from "../../lib/resource/ensure.ts";
 import { type FirewallFacts, firewallTables } from "../../lib/resource/firewall.ts";
@@ -60,14 +61,17 @@ export function tables(
   return firewallTables(firewallFacts(config, facts, uplink)).map(nftTable);
 }
 
-/** Our tables; and where Docker's own management is off, an end to what it had set up. */
+/** Our tables; and where Docker's own management is on, a way past it; where it is off, an end to what it had set up. */
 export function firewallResources(
   config: Config,
   facts: HostFacts,
   uplink: Pick<Uplink, "name" | "subnets"> | null = null,
 ): readonly AnyResource[] {
   const ours = tables(config, facts, uplink);
-  return config.host.engine.iptables ? ours : [...ours, noDockerLeftovers()];
+  const accepted = { controlBridge: CONTROL_NETWORK, lanPrefix: BRIDGE_PREFIX };
+  return config.host.engine.iptables
+    ? [...ours, dockerUser(accepted)]
+    : [...ours, dockerUser(null), noDockerLeftovers()];
 }
 
 /** The device in the bridge, or the one that is to be: a macvlan leaves it where it is. */
@@ -112,7 +116,8 @@ export default task({
   summary: "Set up NAT, isolation and the control network's allow-list",
   description:
     "All in nftables tables of berth's own (bridge berth, inet berth, ip berth_nat, inet berth_vnodes), each\n" +
-    "replaced in one transaction. Other tables are not touched, save for what Docker's own management has left behind.",
+    "replaced in one transaction. Other tables are not touched, save for what Docker's own management has left behind;\n" +
+    'where that is on (engine.iptables), for rules in its chain DOCKER-USER, marked "berth".',
   changes: true,
   options: v.object({}),
   run: (context) => runStep(context, firewallStep),

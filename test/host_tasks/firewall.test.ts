@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseLeftovers } from "../../lib/resource/docker_leftovers.ts";
+import { dockerUser, parseUserChain } from "../../lib/resource/docker_user.ts";
 import { CONTROL_SETS, firewallTables } from "../../lib/resource/firewall.ts";
 import { freeSubnets, overlap, parseSubnet, subnetText } from "../../lib/resource/ipv4.ts";
 import { differences, nftTable, parseTable, ruleMark, tableText } from "../../lib/resource/nft_table.ts";
@@ -173,6 +174,76 @@ test("parseLeftovers() keeps DOCKER-USER while it holds the operator's rules", (
     SAVED.replace("-A DOCKER-USER", "-A DOCKER-USER -s 10.9.9.9/32 -j DROP\n-A DOCKER-USER"),
   );
   assert.not.match(removal, /DOCKER-USER/);
+});
+
+const ACCEPTED = dockerUser({ controlBridge: "_dockercnet", lanPrefix: "bbr-" });
+const OURS = [
+  "-i bbr-+ -o bbr-+ -m comment --comment berth -j ACCEPT",
+  "-i _dockercnet -o _dockercnet -m comment --comment berth -j ACCEPT",
+  "-i _dockercnet -m conntrack --ctstate DNAT -m comment --comment berth -j ACCEPT",
+  "-o _dockercnet -m conntrack --ctstate DNAT -m comment --comment berth -j ACCEPT",
+];
+const inputs = (changes: ReturnType<typeof ACCEPTED.diff>) =>
+  changes.flatMap((one) => one.do).map((op) => "run" in op ? [op.run.argv[0], op.run.input] : []);
+const asSaved = (rules: readonly string[]) =>
+  parseUserChain(
+    SAVED.replace("-A DOCKER-USER -j RETURN", rules.map((one) => `-A DOCKER-USER ${one}`).join("\n")),
+  );
+
+test("dockerUser() puts its rules after the operator's and before the chain's end, in their order", () => {
+  const theirs = "-s 192.0.2.7/32 -j DROP";
+  const wanted = [...OURS, "-j RETURN"].map((rule) => `-A DOCKER-USER ${rule}`).join("\n");
+  const mended = (gone: readonly string[], added = wanted) => [[
+    "iptables-restore",
+    `*filter\n${[...gone.map((rule) => `-D DOCKER-USER ${rule}`), added].join("\n")}\nCOMMIT\n`,
+  ]];
+  const diff = (rules: readonly string[]) => inputs(ACCEPTED.diff({ ip: asSaved(rules), ip6: null }));
+  assert.equal(diff([theirs, "-j RETURN"]), mended(["-j RETURN"]));
+  assert.equal(diff([theirs, ...OURS, "-j RETURN"]), []);
+  assert.equal(diff([...OURS, theirs]), []);
+  // Behind the end nobody hears of them.
+  assert.equal(diff(["-j RETURN", ...OURS]), mended([...OURS, "-j RETURN"]));
+  const [first, ...others] = OURS;
+  assert.equal(diff([...others, first!, "-j RETURN"]), mended([...others, first!, "-j RETURN"]));
+  // Newer engines leave it without an end.
+  assert.equal(diff([theirs]), mended([], OURS.map((rule) => `-A DOCKER-USER ${rule}`).join("\n")));
+});
+
+test("dockerUser() makes the chain before an engine does, and takes IPv6 where Docker manages that", () => {
+  const [[tool, input]] = inputs(ACCEPTED.diff(null)) as [[string, string]];
+  assert.is(tool, "iptables-restore");
+  assert.match(input, "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -i bbr-+");
+  assert.match(input, "-I FORWARD -j DOCKER-USER\nCOMMIT");
+  const ip = asSaved([...OURS, "-j RETURN"]);
+  const found = (ip6: ReturnType<typeof asSaved> | null) => inputs(ACCEPTED.diff({ ip, ip6 }));
+  assert.equal(found(null), []);
+  assert.equal(found({ rules: null, jump: false, managed: false }), []);
+  assert.equal(found({ rules: [], jump: true, managed: true }), [
+    ["ip6tables-restore", `*filter\n-A DOCKER-USER ${OURS[0]}\nCOMMIT\n`],
+  ]);
+  const flushed = ACCEPTED.diff({ ip: { ...ip, jump: false }, ip6: null });
+  assert.equal(flushed.map(({ why }) => why), ["FORWARD does not lead there"]);
+});
+
+test("dockerUser() takes back its own rules alone, and a chain that no engine has taken up", () => {
+  const theirs = "-s 192.0.2.7/32 -j DROP";
+  const ip = asSaved([theirs, OURS[0]!, "-j RETURN"]);
+  const gone = [["iptables-restore", `*filter\n-D DOCKER-USER ${OURS[0]}\nCOMMIT\n`]];
+  assert.equal(inputs(ACCEPTED.revert(null, { ip, ip6: null })), gone);
+  assert.equal(inputs(dockerUser(null).diff({ ip, ip6: null })), gone);
+  const lone = { rules: [OURS[0]!], jump: true, managed: false };
+  assert.equal(inputs(ACCEPTED.revert({ ip: null, ip6: null }, { ip: lone, ip6: null })), [[
+    "iptables-restore",
+    `*filter\n-D DOCKER-USER ${OURS[0]}\n-D FORWARD -j DOCKER-USER\n-X DOCKER-USER\nCOMMIT\n`,
+  ]]);
+});
+
+test("parseLeftovers() takes berth's rules for nobody's use of the chain, and never brings them back", () => {
+  const { removal, restoral } = parseLeftovers(
+    SAVED.replace("-A DOCKER-USER", `-A DOCKER-USER ${OURS[0]}\n-A DOCKER-USER`),
+  );
+  assert.match(removal, /^-X DOCKER-USER$/m);
+  assert.not.match(restoral, /berth/);
 });
 
 test("parseLeftovers() leaves a DROP alone where Docker has no chain", () => {

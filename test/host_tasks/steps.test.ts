@@ -161,6 +161,8 @@ test("bridged frames stay out of iptables unless Docker manages it", () => {
   const docker = { ...CONFIG, host: { ...CONFIG.host, engine } };
   assert.is(kernelParameters(docker)["net.bridge.bridge-nf-call-iptables"], undefined);
   assert.not(ids(firewallResources(docker, FACTS)).includes("iptables rules of docker"));
+  const [forward] = firewallResources(docker, FACTS).filter(({ id }) => id === "nft table inet berth");
+  assert.match(JSON.stringify(forward!.diff(null)), "notrack");
   assert.ok(ids(firewallResources(CONFIG, FACTS)).includes("iptables rules of docker"));
 });
 
@@ -177,6 +179,19 @@ test("the control network gives out no dynamic address and keeps dockerd off the
   const network = controlNetwork(CONFIG);
   assert.is(network.ipRange, "172.16.0.1/32");
   assert.is(network.options["com.docker.network.bridge.inhibit_ipv4"], "true");
+  const masquerades = (iptables: boolean, routable: readonly string[]) => {
+    const { engine, controlNet } = CONFIG.host;
+    const host = {
+      ...CONFIG.host,
+      engine: { ...engine, iptables },
+      controlNet: { ...controlNet, routable },
+    };
+    const { options } = controlNetwork({ ...CONFIG, host });
+    return options["com.docker.network.bridge.enable_ip_masquerade"];
+  };
+  assert.is(masquerades(true, ["203.0.113.0/24"]), "false");
+  assert.is(masquerades(true, []), undefined);
+  assert.is(masquerades(false, ["203.0.113.0/24"]), undefined);
 });
 
 test("the gate calls the executable, or from source a script that quotes each word", () => {

@@ -4,6 +4,7 @@ import { test } from "uvu";
 import type { Host } from "../../lib/host/types.ts";
 import { gateScript } from "../../lib/gate/script.ts";
 import { noDockerLeftovers } from "../../lib/resource/docker_leftovers.ts";
+import { dockerUser } from "../../lib/resource/docker_user.ts";
 import { dockerNetwork } from "../../lib/resource/docker_network.ts";
 import { DAEMON_JSON, engine } from "../../lib/resource/engine.ts";
 import { directory, textFile } from "../../lib/resource/kinds/file.ts";
@@ -176,6 +177,31 @@ laws("what Docker's own rules leave", (world): Subject => {
         const { stdout } = await host.query({ argv: ["iptables-save"] });
         return stdout.includes(":FORWARD DROP") && stdout.includes("-j THEIRS") && stdout.includes("DOCKER");
       },
+    },
+  };
+}, open());
+
+laws("berth's rules in Docker's chain for operators", (world): Subject => {
+  const theirs = (rules: string) => RULES.replace("-A DOCKER-USER -j", `${rules}-A DOCKER-USER -j`);
+  const plant = (rules: string) => {
+    plantRules(machineOf(world), "ip", theirs(rules));
+    return Promise.resolve();
+  };
+  return {
+    resources: [dockerUser({ controlBridge: "_dockercnet", lanPrefix: "bbr-" })],
+    plant: () => plant("-A DOCKER-USER -s 192.0.2.7/32 -j DROP\n"),
+    drift: {
+      of: "rules of berth in DOCKER-USER",
+      by: () => plant("-A DOCKER-USER -s 192.0.2.7/32 -j DROP\n"),
+    },
+    edit: {
+      by: async (host) =>
+        void await host.exec({
+          argv: ["iptables-restore", "--noflush", "-w", "10"],
+          input: "*filter\n-I DOCKER-USER -s 192.0.2.8/32 -j DROP\nCOMMIT\n",
+        }),
+      survives: async (host) =>
+        (await host.query({ argv: ["iptables-save"] })).stdout.includes("-s 192.0.2.8/32 -j DROP"),
     },
   };
 }, open());
