@@ -81,6 +81,9 @@ test("by as much as an unshaped link itself varies no link is blamed", () => {
   assert.is(told(judge(asked, steady(18_100), busy, COURT)), "reach pass, latency pass");
   assert.is(told(judge(asked, steady(50_000), busy, COURT)), "reach pass, latency fail");
   assert.is(told(judge(asked, steady(15_900), UNSHAPED, COURT)), "reach pass, latency fail");
+  const jitter = echo({ delayUs: 10_000, jitterUs: 1000 });
+  assert.is(told(judge(jitter, steady(90_000), busy, COURT)), "reach pass, latency unknown");
+  assert.is(told(judge(jitter, steady(140_000), busy, COURT)), "reach pass, latency fail");
 });
 
 test("with jitter the middle counts, and it is known less well", () => {

@@ -78,8 +78,8 @@ export function insideDiffers(
   const missing = link.addresses.map(canonical).filter((address) => !there.includes(address));
   const why = [
     ...(missing.length === 0 ? [] : [`address ${missing.join(" ")} is missing`]),
-    ...(found.mtu === link.mtu ? [] : [`MTU ${found.mtu}, wanted ${link.mtu}`]),
-    ...(found.address === link.mac ? [] : [`MAC ${found.address}, wanted ${link.mac}`]),
+    ...(link.mtu === 0 || found.mtu === link.mtu ? [] : [`MTU ${found.mtu}, wanted ${link.mtu}`]),
+    ...(link.mac === "" || found.address === link.mac ? [] : [`MAC ${found.address}, wanted ${link.mac}`]),
     ...(found.flags.includes("UP") ? [] : ["it is down"]),
   ];
   return why.length === 0 ? null : why.join("; ");
