@@ -3,7 +3,7 @@ import type { TaskContext } from "../../lib/cli/task.ts";
 import { BerthError, type Issue } from "../../lib/log/error.ts";
 import type { Change } from "../../lib/resource/types.ts";
 import { autostartStep } from "./autostart.ts";
-import { controlNetStep } from "./control_net.ts";
+import { checkNewControlNet, controlNetStep } from "./control_net.ts";
 import { daemonJsonLaterStep, daemonJsonStep } from "./daemon_json.ts";
 import { firewallStep } from "./firewall.ts";
 import { kernelStep } from "./kernel.ts";
@@ -17,7 +17,8 @@ import { storageStep } from "./storage.ts";
 export const STEPS: readonly Step[] = [
   packagesStep,
   kernelStep,
-  storageStep,
+  // The first that stops an engine. What comes before the engine's start asks it nothing, and stops nobody.
+  { ...storageStep, check: checkNewControlNet },
   runtimeStep,
   daemonJsonStep,
   firewallStep,

@@ -5,7 +5,8 @@ import { task } from "../../lib/cli/task.ts";
 import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { controlDevice, settledMove } from "../../lib/resource/control_device/device.ts";
-import { managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
+import { checkGivenBack } from "../../lib/resource/control_device/isolated.ts";
+import { formedDevices, managerForm, managerFreed } from "../../lib/resource/control_device/manager.ts";
 import { managersAside } from "../../lib/resource/control_device/manager_aside.ts";
 import { checkRulesOnDevice } from "../../lib/resource/control_device/rules.ts";
 import { findUplinks, type Uplink, type Uplinks } from "../../lib/resource/control_device/uplink.ts";
@@ -142,7 +143,10 @@ async function deviceResources(
     timeoutMs: gatewayTimeoutMs,
     probe,
   };
-  if (wanted !== null) return [...standing(config, facts, wanted), controlDevice(wanted.name, options)];
+  if (wanted !== null) {
+    const mark = (await formedDevices(look)).includes(wanted.name);
+    return [...standing(config, facts, wanted), controlDevice(wanted.name, { ...options, mark })];
+  }
   return [
     ...(moved === null ? [] : [controlDevice(moved, { ...options, wanted: "free" })]),
     ...standing(config, facts, null),
@@ -201,19 +205,41 @@ async function freedResources(config: Config, _facts: HostFacts, look: Look) {
   return await managerFreed(look, { bridge: CONTROL_NETWORK, alias: aliasOf(config) }, wanted?.name ?? null);
 }
 
-async function check(look: Look, config: Config): Promise<void> {
+async function checkSubnet(look: Look, config: Config): Promise<void> {
   const { subnet, address, device } = config.host.controlNet;
-  await checkControl(look, config);
   await checkControlSubnet(look, {
     subnet,
     address,
     network: CONTROL_NETWORK,
     hasDevice: device !== undefined,
   });
+}
+
+/**
+ * Refuses a subnet that is taken, or a network of others' that has the name, on a machine that has no control network
+ * yet: before an engine and its containers are stopped for one that cannot be had.
+ *
+ * @throws {BerthError} code `config` or `refused`.
+ */
+export async function checkNewControlNet(look: Look, config: Config): Promise<void> {
+  const network = dockerNetwork(CONTROL_NETWORK, controlNetwork(config));
+  const found = await network.observe(look);
+  if (found?.label === network.desired.label) return; // what speaks against it by now only its own step hangs on
+  network.diff(found);
+  await checkSubnet(look, config);
+}
+
+async function check(look: Look, config: Config): Promise<void> {
+  await checkControl(look, config);
+  await checkSubnet(look, config);
   const uplinks = await uplinksOf(look, config);
   const port = portOf(config, uplinks);
   if (port !== null && port.name !== uplinks.moved) {
     await checkRulesOnDevice(look, port.name, CONTROL_NETWORK);
+  }
+  const { moved } = uplinks;
+  if (moved !== null && moved !== port?.name) {
+    await checkGivenBack(look, { device: moved, bridge: CONTROL_NETWORK, alias: aliasOf(config) });
   }
   // A manager that berth cannot write for is told before anything is touched.
   await managerResources(config, {} as HostFacts, look);
