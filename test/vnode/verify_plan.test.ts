@@ -6,7 +6,7 @@ import { hostEndName, ifbName } from "../../lib/vnode/names.ts";
 import { expectedOf } from "../../lib/vnode/verify/expect.ts";
 import { membersOf } from "../../lib/vnode/verify/members.ts";
 import { planOf as planWithin, type PlanOptions } from "../../lib/vnode/verify/plan.ts";
-import { floodOf } from "../../lib/vnode/verify/rate.ts";
+import { type Counters, floodOf, rateOf } from "../../lib/vnode/verify/rate.ts";
 import { netOf, routeTests, wayTo } from "../../lib/vnode/verify/routes.ts";
 import { packsOf, sendTask, sessionOf } from "../../lib/vnode/verify/session.ts";
 import type { Asked, Test } from "../../lib/vnode/verify/types.ts";
@@ -282,6 +282,32 @@ test("floodOf() floods with more than the rate, by frames that are small beside 
   assert.is(floodOf(test({ rateBps: 1e9 }, { rateBps: 64_000 }), 5, 1, 2, 3000).tcp, false);
   const lossy = floodOf(test({ rateBps: 1e6, lossPercent: 50 }), 5, 1, 2, 3000);
   assert.ok(lossy.bps > 2.3 * 1e6 * lossy.bytes / (lossy.bytes + 42));
+});
+
+/** Looks 0.2 s apart: bytes let out since the one before, and whether a queue stood. */
+function looks(...steps: readonly (readonly [bytes: number, standing: boolean])[]): Counters[] {
+  let bytes = 0;
+  return steps.map(([more, standing], at) => {
+    bytes += more;
+    return { at: at / 5, tookSeconds: 0.01, bytes, standing, drops: 0 };
+  });
+}
+
+test("rateOf() counts what went out while a queue stood", () => {
+  const near = (found: number, wanted: number) => assert.ok(Math.abs(found - wanted) < 1e-6, String(found));
+  const steady = rateOf(looks([0, true], [20, true], [20, true], [20, true]));
+  near(steady.rateBps, 800);
+  near(steady.seconds, 0.6);
+  near(steady.blurSeconds, 0.01);
+  assert.is(steady.full, true);
+  // The sender slept before the fourth look.
+  const starved = rateOf(looks([0, true], [20, true], [20, true], [3, false], [12, true], [20, true]));
+  near(starved.rateBps, 800);
+  near(starved.seconds, 0.6);
+  near(starved.blurSeconds, 0.02);
+  assert.is(starved.full, true);
+  const slow = rateOf(looks([0, false], [10, false], [10, true], [10, false]));
+  assert.equal([slow.full, Math.round(slow.rateBps)], [false, 400]);
 });
 
 test.run();

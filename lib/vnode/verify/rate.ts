@@ -28,12 +28,17 @@ const FRAMES = 500;
 /** Windows until one is as asked for: a machine that is busy serves its queues late; a wrong rate is wrong in all. */
 const WINDOWS = 3;
 const POLL_MS = 100;
+/** Between two looks within a window. */
+const LOOK_MS = 200;
+/** What of a window must have had a standing queue, or its sender was too slow to tell anything. */
+const FULL_PART = 0.5;
 /** How long a queue may take to fill. */
 const FILL_MS = 3000;
 /** How long it must have been full before the window begins. */
 const SETTLE_MS = 500;
 
-interface Counters {
+/** One look at the counters of a way. */
+export interface Counters {
   /** Seconds, and how long the look took. */
   readonly at: number;
   readonly tookSeconds: number;
@@ -170,20 +175,47 @@ async function windowsOf(
   await pause(ground, SETTLE_MS);
   let rate: Omit<RateSample, "goodputBps"> | null = null;
   for (let at = 0; at < WINDOWS && !ended(); at++) {
-    const begin = await counters(ground, devices);
-    await pause(ground, seconds * 1000);
-    const end = await counters(ground, devices);
-    const took = end.at - begin.at;
-    const found = {
-      rateBps: (end.bytes - begin.bytes) * 8 / took,
-      seconds: took,
-      blurSeconds: (begin.tookSeconds + end.tookSeconds) / 2,
-      full: (begin.standing && end.standing) || end.drops > begin.drops,
-    };
-    if (!ended()) rate = found;
+    const looks = [await counters(ground, devices)];
+    while (looks.at(-1)!.at - looks[0]!.at < seconds && ground.signal?.aborted !== true) {
+      await pause(ground, LOOK_MS);
+      looks.push(await counters(ground, devices));
+    }
+    if (!ended()) rate = rateOf(looks);
     if (rate !== null && isGood({ ...rate, goodputBps: null })) break;
   }
   return rate;
+}
+
+/**
+ * What looks at the counters, one after another, come to. Only what lies between two at which a queue stood is counted:
+ * while a busy machine keeps the sender from its work the link has nothing to carry. With a queue that stood all the
+ * time, a bucket of 2 ms lets 1 Gbit/s out within 0.4 % at a load of 20 on two processors; all of the 5 % that a whole
+ * window was short had an empty queue (measured).
+ */
+export function rateOf(looks: readonly Counters[]): Omit<RateSample, "goodputBps"> {
+  const steps = looks.slice(1).map((end, at) => {
+    const begin = looks[at]!;
+    const isFull = (begin.standing && end.standing) || end.drops > begin.drops;
+    return { begin, end, isFull };
+  });
+  const full = steps.filter(({ isFull }) => isFull);
+  const seconds = (of: typeof steps) => of.reduce((sum, { begin, end }) => sum + end.at - begin.at, 0);
+  const isEnough = seconds(full) >= FULL_PART * seconds(steps);
+  const counted = isEnough ? full : steps;
+  const bytes = counted.reduce((sum, { begin, end }) => sum + end.bytes - begin.bytes, 0);
+  // A look between two steps that are both counted blurs nothing: what one has too much the other lacks.
+  const blur = counted.reduce(
+    (sum, { begin, end }) =>
+      sum + (counted.some((one) => one.end === begin) ? 0 : begin.tookSeconds / 2) +
+      (counted.some((one) => one.begin === end) ? 0 : end.tookSeconds / 2),
+    0,
+  );
+  return {
+    rateBps: bytes * 8 / seconds(counted),
+    seconds: seconds(counted),
+    blurSeconds: blur,
+    full: isEnough,
+  };
 }
 
 /** Ends early when the run is asked to stop. */

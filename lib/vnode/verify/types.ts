@@ -204,7 +204,7 @@ export interface RateSample {
   readonly seconds: number;
   /** Seconds that the looks at the counters took: the window is not known better than that. */
   readonly blurSeconds: number;
-  /** Some queue on the way was full at both ends of the window. */
+  /** A queue on the way stood all that time. */
   readonly full: boolean;
   /** bit/s of payload that arrived; null where it was not told. */
   readonly goodputBps: number | null;
