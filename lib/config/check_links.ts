@@ -8,6 +8,7 @@ import {
   type Subnet,
   subnetAround,
 } from "./address.ts";
+import { checkDeviceLink, type TakenDevices } from "./check_devices.ts";
 import { checkMacvlanLink, linkFromLan } from "./check_lan_uplinks.ts";
 import { IPV6_MTU, type Lan } from "./check_lans.ts";
 import { type ReportShape, shapeIn, shapeOf } from "./check_shape.ts";
@@ -18,7 +19,8 @@ import type { VnodeDraft } from "./schema_vnodes.ts";
 import type { LinkSpec } from "./types.ts";
 import type { Loose, Report, Where } from "./validate.ts";
 
-type LinkDraft = Loose<VnodeDraft["links"][number]>;
+/** A link as it was written. */
+export type LinkDraft = Loose<VnodeDraft["links"][number]>;
 type Wanted = { readonly address: Address; readonly prefix?: number };
 
 /** What must be unique, and who has it: `claim` reports the second. */
@@ -70,6 +72,7 @@ export function checkLink(
   where: Where,
   lans: ReadonlyMap<string, Lan>,
   claims: Claims,
+  taken: TakenDevices,
 ): CheckedLink | undefined {
   const { report } = claims;
   const at = (...path: (string | number)[]): Where => ({ file: where.file, path: [...where.path, ...path] });
@@ -82,10 +85,11 @@ export function checkLink(
     `The interface name ${name}`,
     () => draft.name === undefined ? "Give this link a name" : "Rename one",
   );
+  const isDevice = "device" in draft;
   const mac = draft.mac ?? linkMac(vnode, name);
   const macPlace = draft.mac === undefined ? where : at("mac");
   // A second link of the same name would get the same MAC: told once.
-  if (isNamed || draft.mac !== undefined) {
+  if (draft.mac !== undefined || (isNamed && !isDevice)) {
     claims.claim("mac", mac, `${name} of ${vnode}`, macPlace, `The MAC ${mac}`, () => "Set another mac");
   }
   if (draft.address !== undefined && draft.addresses !== undefined) {
@@ -94,16 +98,18 @@ export function checkLink(
       new Problem("Both address and addresses are given", "one of them", "Move the address into addresses"),
     );
   }
-  const lan = draft.lan === undefined ? undefined : lans.get(draft.lan);
-  if (lan === undefined) {
-    if (draft.lan !== undefined) report.add(at("lan"), undeclared(draft.lan, [...lans.keys()]), draft.lan);
-    return undefined;
-  }
   const listed: { wanted: Wanted | undefined; place: Where }[] = draft.addresses !== undefined
     ? draft.addresses.map((wanted, i) => ({ wanted, place: at("addresses", i) }))
     : "address" in draft
     ? [{ wanted: draft.address, place: at("address") }]
     : [];
+  if (isDevice) return checkDeviceLink(draft, { name, vnode, where }, listed, taken, claims);
+  const lan = draft.lan === undefined ? undefined : lans.get(draft.lan);
+  if (lan === undefined) {
+    if (draft.lan !== undefined) report.add(at("lan"), undeclared(draft.lan, [...lans.keys()]), draft.lan);
+    else if (!("lan" in draft)) report.add(where, NO_LAN);
+    return undefined;
+  }
   const placed = listed.map(({ wanted, place }) =>
     wanted && placeAddress(wanted, lan, name, vnode, place, claims)
   );
@@ -156,6 +162,14 @@ export function checkLink(
     complete: good.length === listed.length && lan.complete,
   };
 }
+
+const NO_LAN = new Problem(
+  'A link has no "lan"',
+  '"lan": Name of the lan it leads to',
+  'Add "lan"',
+  undefined,
+  true,
+);
 
 function undeclared(name: string, known: readonly string[]): Problem {
   const near = nearest(name, known);

@@ -46,6 +46,14 @@ export function checkVnodes(
       vnode.name,
     );
   }
+  const taken = {
+    host,
+    lans: new Map(
+      [...lans.values()].flatMap(({ name, uplink: { device } }) =>
+        device === undefined ? [] : [[device, name]]
+      ),
+    ),
+  };
   // Written addresses first: a derived one that collides is told at the vnode that can be given another.
   const byWritten = (a: FoundVnode, b: FoundVnode) =>
     Number(!a.draft.control?.address) - Number(!b.draft.control?.address);
@@ -60,7 +68,7 @@ export function checkVnodes(
     checkVnodeSysctls(draft.sysctls, where, report);
     (draft.links ?? []).forEach((link, index) => {
       const place = { file: where.file, path: [...where.path, "links", index] };
-      const checked = link && checkLink(link, index, name, place, lans, claims);
+      const checked = link && checkLink(link, index, name, place, lans, claims, taken);
       if (checked !== undefined) links.push(checked);
       complete &&= checked !== undefined && checked.complete;
     });

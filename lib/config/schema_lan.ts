@@ -12,10 +12,11 @@ const MOST_PEERS = 256;
 
 const DRIVERS = ["bridge", "macvlan"] as const;
 
-const DEVICE_FORM = `the name of a network device: ${LINK_FORM}`;
+/** What a device's name must be, in words. */
+export const DEVICE_FORM = `the name of a network device: ${LINK_FORM}`;
 
-/** Names that are berth's own, or lead nowhere. */
-function parseDevice(text: string): string | Problem {
+/** The name of a device; not those that are berth's own, or lead nowhere. */
+export function parseDevice(text: string): string | Problem {
   // Reserved inside a vnode only; on a machine it is the most usual one.
   const name = text === "eth0" ? text : parseLinkName(text);
   if (name instanceof Problem) return new Problem("Is not the name of a device", DEVICE_FORM);

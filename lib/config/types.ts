@@ -139,8 +139,9 @@ export interface LinkSpec {
   readonly name: string;
   /** Addresses with prefix length, IPv4 or IPv6; the prefix of the lan's subnet is filled in when left out. */
   readonly addresses: readonly string[];
-  /** Lower case, with colons. Default: derived from vnode and link name, 02:…, stable. */
+  /** Lower case, with colons. Default: derived from vnode and link name, 02:…, stable; "": a device's own. */
   readonly mac: string;
+  /** 0: a device's own. */
   readonly mtu: number;
   /** From the vnode into the lan. */
   readonly egress: Shape;

@@ -26,8 +26,8 @@ function text(lines: readonly string[]): string {
  * The files of a container's gate directory, by name.
  *
  * `vnode`: its name. `ends`: host-side interface names. `host.ip`: `ip -batch` on the host, with places for pid
- * and generation. `inside.ip`: `ip -batch` inside. `sysctls`: "PATH VALUE" lines, below /proc/sys inside; a
- * directory without it is of an earlier berth, and the script leaves that start to berth. `tc`: `tc -batch`.
+ * and generation. `inside.ip`: `ip -batch` inside. `sysctls`: "PATH VALUE" lines, below /proc/sys inside; without it
+ * (a directory of an earlier berth, a vnode with a device of the machine's) the script leaves the start to berth. `tc`: `tc -batch`.
  * `control`: MAC and address on the control network. `nft`: lines of the transaction that registers the control
  * port, without places. `hosts`: our block of /etc/hosts. `hosts.path`: where.
  */
@@ -42,7 +42,9 @@ export function gateFiles(record: VnodeRecord): Readonly<Record<string, string>>
     "ends": text(hostNames(wiring)),
     "host.ip": text(host),
     "inside.ip": text([...wiring.links.flatMap(insideLinkLines), ...routeLines(wiring)]),
-    "sysctls": text(sysctlsOf(wiring).map(([path, value]) => `${path} ${value}`)),
+    ...(wiring.links.some(({ kind }) => kind === "device")
+      ? {}
+      : { "sysctls": text(sysctlsOf(wiring).map(([path, value]) => `${path} ${value}`)) }),
     "tc": text(wiring.links.flatMap(shapeLines)),
     "control": text([`${wiring.control.mac} ${wiring.control.address}`]),
     "nft": text(elementLines(wiring.elements)),
@@ -56,6 +58,7 @@ export async function prepareGate(host: Host, record: VnodeRecord): Promise<void
   const directory = gatePath(record.containerId);
   await host.makeDirectory(directory, { mode: 0o700 });
   const { vnode, ...files } = gateFiles(record);
+  if (files["sysctls"] === undefined) await host.remove(`${directory}/sysctls`);
   for (const [name, content] of Object.entries(files)) {
     await host.writeText(`${directory}/${name}`, content, { mode: 0o600 });
   }

@@ -57,7 +57,7 @@ export function graphOf(records: readonly VnodeRecord[], statuses: readonly Vnod
   const links = vnodes.flatMap((status) =>
     linksOf(byName.get(status.name)).map((link): GraphLink => ({
       vnode: status.name,
-      lan: link.lan,
+      lan: link.device === undefined ? link.lan : `device ${link.device}`,
       interface: link.name,
       addresses: link.addresses,
       mac: link.mac,

@@ -2,6 +2,7 @@
 // Owned always: host ends, ifbs, bridge membership, qdiscs, control elements. Inside: only what a new life
 // has not been given yet. Puts together what link_steps.ts, shape_steps.ts and control_steps.ts find.
 import { controlSteps } from "./control_steps.ts";
+import { strayDeviceSteps } from "./devices.ts";
 import { elementSteps } from "./element_steps.ts";
 import { linkSteps, strayLinkSteps } from "./link_steps.ts";
 import type { Seen, Step } from "./step.ts";
@@ -14,7 +15,7 @@ export function stepsOf(wiring: Wiring, seen: Seen): Step[] {
     seen.half?.has(name) === true || links[index]!.some((step) => step.makes !== undefined)
   );
   const steps = links.flat();
-  steps.push(...strayLinkSteps(wiring, seen.view));
+  steps.push(...strayLinkSteps(wiring, seen.view), ...strayDeviceSteps(wiring, seen.view));
   if (wiring.sysctls.length > 0 && !seen.settled) {
     const resource = `sysctls ${wiring.vnode}`;
     steps.unshift({ resource, verb: "create", why: "new life", sysctls: wiring.sysctls });

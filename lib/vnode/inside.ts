@@ -1,6 +1,7 @@
 // What an operator changed inside a vnode between two specs of it, as steps for a life that runs already. Pure.
 // Nothing else inside is ever touched in a settled life: the rest is its user's.
 import type { VnodeSpec } from "../config/types.ts";
+import { deviceLeaves } from "./devices.ts";
 import { linkChanges } from "./link_changes.ts";
 import { macvlanLeaves } from "./macvlan_steps.ts";
 import { networkSteps } from "./network_steps.ts";
@@ -18,7 +19,7 @@ export function insideChanges(before: VnodeSpec, after: VnodeSpec): Step[] {
   const isSysctl = (step: Step) => step.sysctls !== undefined;
   const { gone, given } = linkChanges(old, now, network.some(isSysctl));
   // Sysctls of the vnode first, since the kernel changes those of links with them; routes last: they lean on addresses.
-  const leaves = macvlanLeaves(old, now);
+  const leaves = [...macvlanLeaves(old, now), ...deviceLeaves(old, now)];
   return [
     ...leaves,
     ...network.filter(isSysctl),

@@ -21,12 +21,17 @@ export interface LinkChanges {
 export function linkChanges(before: Wiring, after: Wiring, isReset = false): LinkChanges {
   const pairs = after.links.flatMap((link): Pair[] => {
     const old = before.links.find((one) => one.name === link.name && one.kind === link.kind);
-    return old === undefined ? [] : [[old, link]];
+    return old === undefined || old.device !== link.device ? [] : [ownPair([old, link])];
   });
   return {
     gone: pairs.flatMap((pair) => goneSteps(after.vnode, pair)),
     given: pairs.flatMap((pair) => givenSteps(after.vnode, pair, isReset)),
   };
+}
+
+/** A device that is to keep its own MAC or MTU by now keeps what it has, until its next start. */
+function ownPair([before, after]: Pair): Pair {
+  return [before, { ...after, mac: after.mac || before.mac, mtu: after.mtu || before.mtu }];
 }
 
 const bare = (address: string) => address.slice(0, address.indexOf("/"));
@@ -44,7 +49,9 @@ function removed([before, after]: Pair): string[] {
 /** The address that the kernel made of the MAC (EUI-64), where it has one: it stays as it was when that changes. */
 function linkLocals([before, after]: Pair): readonly [old: string, now: string] | null {
   const isKept = [before, after].every((link) => link.addresses.some((address) => address.includes(":")));
-  return before.mac === after.mac || !isKept ? null : [linkLocal(before.mac), linkLocal(after.mac)];
+  return before.mac === after.mac || before.mac === "" || !isKept
+    ? null
+    : [linkLocal(before.mac), linkLocal(after.mac)];
 }
 
 function linkLocal(mac: string): string {
@@ -69,7 +76,8 @@ function givenSteps(vnode: string, pair: Pair, isReset: boolean): Step[] {
   const why: string[] = [];
   const inside: string[] = [];
   const first: string[] = [];
-  const grows = !speaksIpv6(before.mtu) && speaksIpv6(after.mtu);
+  // A device's own MTU is not known here, and seldom that small.
+  const grows = before.mtu !== 0 && !speaksIpv6(before.mtu) && speaksIpv6(after.mtu);
   if (before.mtu !== after.mtu) {
     why.push(`mtu ${after.mtu}`);
     // Its sysctls of IPv6 are there from then on, and are written before `inside`.

@@ -1,5 +1,6 @@
 // What stands between a link that is and the link that should be: its host end, its bridge, what a new life has not
 // been given inside yet, and interfaces of the vnode that are none of its links. Pure. Shaping is shape_steps.ts's.
+import { deviceSteps } from "./devices.ts";
 import { generationOf } from "./life.ts";
 import { linkAlias, parseLinkAlias } from "./names.ts";
 import { macvlanSteps } from "./macvlan_steps.ts";
@@ -20,6 +21,7 @@ import {
 /** The steps that make one link so, its shaping included. */
 export function linkSteps(wiring: Wiring, link: LinkWiring, seen: Seen): Step[] {
   if (link.kind === "macvlan") return macvlanSteps(wiring, link, seen);
+  if (link.kind === "device") return deviceSteps(wiring, link, seen);
   const { view, life } = seen;
   const generation = generationOf(life);
   const resource = `link ${wiring.vnode}/${link.name}`;

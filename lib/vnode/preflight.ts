@@ -6,8 +6,10 @@ import type { Host, Look } from "../host/types.ts";
 import { BerthError, type Issue } from "../log/error.ts";
 import { CONTROL_TABLE } from "../resource/firewall.ts";
 import { RUNTIME } from "./container.ts";
+import { deviceIssues } from "./device_ground.ts";
 import { lackingFeatures } from "./kernel_features.ts";
 import { bridgeName, CONTROL_NETWORK } from "./names.ts";
+import type { VnodeRecord } from "./record.ts";
 
 async function hostIssues(look: Look, docker: Docker): Promise<Issue[]> {
   const issues: Issue[] = [];
@@ -75,7 +77,11 @@ export async function filteredBridges(
 const GLOBAL = "net.bridge.bridge-nf-call-iptables";
 
 async function filterIssues(look: Look, specs: readonly VnodeSpec[]): Promise<Issue[]> {
-  const lans = [...new Set(specs.flatMap((spec) => spec.links.map(({ lan }) => lan)))];
+  const lans = [
+    ...new Set(
+      specs.flatMap((spec) => spec.links.flatMap(({ lan, device }) => device === undefined ? [lan] : [])),
+    ),
+  ];
   return (await filteredBridges(look, lans)).map(({ lan, bridge, setting }) => ({
     place: `bridge ${bridge}`,
     message: `Frames of lan "${lan}" go through iptables, which drop what they forward`,
@@ -95,8 +101,13 @@ export async function preflight(
   docker: Docker,
   specs: readonly VnodeSpec[],
   mode: "apply" | "plan",
+  records: readonly VnodeRecord[],
 ): Promise<void> {
-  const issues = [...await hostIssues(host, docker), ...await filterIssues(host, specs)];
+  const issues = [
+    ...await hostIssues(host, docker),
+    ...await filterIssues(host, specs),
+    ...await deviceIssues(host, specs, records),
+  ];
   // A plan changes nothing, not even a namespace of its own: it takes the kernel at its word.
   if (mode === "apply") issues.push(...[...(await lackingFeatures(host, specs)).values()].flat());
   if (issues.length === 0) return;

@@ -14,6 +14,8 @@ export interface Step {
   readonly makes?: readonly string[];
   /** `ip -batch` inside, first of all: devices of the machine's own go home. */
   readonly leave?: readonly string[];
+  /** Present where `leave` gives the host something back: what is to become of it is seen by a second look. */
+  readonly frees?: true;
   /** Interfaces on the host to delete; what is gone already is fine. */
   readonly clear?: readonly string[];
   /** `ip -batch` on the host. */

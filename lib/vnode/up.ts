@@ -49,9 +49,9 @@ export async function up(
   lans: readonly LanSpec[],
   options: UpOptions = {},
 ): Promise<Outcome[]> {
-  await preflight(ground.host, ground.docker, declared, ground.mode);
   const names = new Set(declared.map((spec) => spec.name));
   const records = await readRecords(ground.host);
+  await preflight(ground.host, ground.docker, declared, ground.mode, records);
   const before = records.filter((record) => names.has(record.name));
   const others = records.filter((record) => !names.has(record.name));
   const all = [...others.map((record) => record.spec), ...declared];

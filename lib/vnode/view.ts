@@ -15,6 +15,8 @@ export interface FoundLink {
   readonly ifindex: number;
   readonly ifname: string;
   readonly link_index?: number;
+  /** The interface of this namespace that it sits on. */
+  readonly link?: string;
   readonly mtu: number;
   readonly master?: string;
   readonly address?: string;

@@ -6,21 +6,22 @@ import type { VnodeSpec } from "../config/types.ts";
 import { locked } from "../host/locked.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
-import { VNODE_SETS, VNODES_TABLE } from "../resource/firewall_vnodes.ts";
 import { applySteps } from "./apply_steps.ts";
+import { devicesBack, homeSteps, isHandedIn } from "./devices.ts";
 import { staleControlLines } from "./control_steps.ts";
 import { stepsOf } from "./difference.ts";
 import { removalLines, standing } from "./element_steps.ts";
 import { elementsOf } from "./elements.ts";
 import { namesStep, writeNames } from "./hosts_file.ts";
-import { generationOf, isAlive, type Life, startTimeOf } from "./life.ts";
+import { generationOf, isAlive, type Life, readBootId, startTimeOf } from "./life.ts";
 import { CONTROL_NETWORK, parseLinkAlias } from "./names.ts";
 import { readLife, writeLife } from "./life_note.ts";
 import { lifePath, vnodeLockPath } from "./paths.ts";
 import { redirectedOf } from "./redirects.ts";
+import { controlInside, requireGround } from "./required.ts";
 import type { Seen, Step } from "./step.ts";
-import { type FoundLink, type HostView, type InsideLink, peerOf, readHostView, readInside } from "./view.ts";
-import { CONTROL_INSIDE, type LinkWiring, type Wiring } from "./wiring.ts";
+import { type HostView, peerOf, readHostView, readInside } from "./view.ts";
+import type { Wiring } from "./wiring.ts";
 
 /** What wiring (or taking it away) came to. */
 export interface Wired {
@@ -81,13 +82,14 @@ export async function wire(
     if ((await startTimeOf(host, life.pid)) !== life.startTime) {
       return { steps: [], changed: false, generation: null };
     }
+    await awaitDevices(host, wiring, life);
     const seen = await see(host, wiring, life, readHostView(host));
     requireGround(wiring, seen);
     const steps = await allSteps(host, wiring, seen, options);
     const made = steps.flatMap((step) => step.makes ?? []);
     const half = seen.settled ? [...new Set([...seen.half ?? [], ...made])] : [];
     if (half.length > 0) await writeLife(host, wiring.vnode, life, seen.port, half);
-    await applySteps(host, wiring.vnode, steps, life.pid);
+    await runSteps(host, wiring, life, steps);
     if (!seen.settled || options.names === true) await writeNames(host, wiring, options.hostsPath);
     if (steps.length > 0 && options.readBack !== false) await readBack(host, wiring, life, seen.settled);
     if (!seen.settled || half.length > 0 || steps.some((step) => step.resource.startsWith("control"))) {
@@ -111,6 +113,31 @@ async function ownSteps(
   return [...inside, ...(named === null ? [] : [named])];
 }
 
+/** Runs steps. What they give back to the host is made what it was, or handed in elsewhere, by a second look. */
+async function runSteps(host: Host, wiring: Wiring, life: Life, steps: readonly Step[]): Promise<void> {
+  await applySteps(host, wiring.vnode, steps, life.pid);
+  if (!steps.some(({ frees }) => frees)) return;
+  const seen = await see(host, wiring, life, readHostView(host));
+  await applySteps(host, wiring.vnode, stepsOf(wiring, seen), life.pid);
+}
+
+/** Waits for devices that the kernel has still to give back from the life before. */
+async function awaitDevices(look: Look, wiring: Wiring, life: Life): Promise<void> {
+  const devices = wiring.links.filter(({ kind }) => kind === "device");
+  if (devices.length === 0 || (await readLife(look, wiring.vnode))?.generation === generationOf(life)) return;
+  const inside = await readInside(look, life.pid);
+  const lacking = devices.filter((link) => !isHandedIn(wiring.vnode, link, inside.get(link.name)));
+  await devicesBack(look, wiring.vnode, lacking);
+}
+
+/** The same for a vnode that does not run: whose life was wired, and is over by now. */
+async function awaitHome(look: Look, vnode: string, spec: VnodeSpec | undefined): Promise<void> {
+  if (spec === undefined || !spec.links.some(({ device }) => device !== undefined)) return;
+  const last = await readLife(look, vnode);
+  if (last === null || (await isAlive(look, last.generation, await readBootId(look)))) return;
+  await devicesBack(look, vnode, spec.links);
+}
+
 /** Gives a settled life what the operator changed inside, if it still runs. */
 async function giveInside(
   host: Host,
@@ -121,7 +148,7 @@ async function giveInside(
 ): Promise<void> {
   await withLock(host, wiring.vnode, options, async () => {
     if ((await startTimeOf(host, life.pid)) !== life.startTime) return;
-    await applySteps(host, wiring.vnode, steps, life.pid);
+    await runSteps(host, wiring, life, steps);
     if (options.names === true) await writeNames(host, wiring, options.hostsPath);
   });
 }
@@ -139,6 +166,7 @@ export async function unwire(
   if (options.view !== undefined && (await endSteps(host, vnode, options.view, options)).steps.length === 0) {
     return { steps: [], changed: false, generation: null };
   }
+  await awaitHome(host, vnode, options.spec);
   return await withLock(host, vnode, options, async () => {
     const { steps, gone } = await endSteps(host, vnode, await readHostView(host), options);
     await applySteps(host, vnode, steps, null);
@@ -166,6 +194,7 @@ export interface Gone {
  */
 export async function unwireAll(host: Host, gone: readonly Gone[]): Promise<void> {
   if (gone.length === 0) return;
+  await Promise.all(gone.map(({ vnode, spec }) => awaitHome(host, vnode, spec)));
   const view = await readHostView(host);
   const ended = await Promise.all(
     gone.map(({ vnode, spec }) =>
@@ -187,16 +216,21 @@ async function endSteps(
   const isOver = async (generation: string) =>
     force === "all" || force === generation || !(await isAlive(look, generation, view.bootId));
   const steps: Step[] = [];
+  const over = new Set<string>();
   for (const link of view.links.values()) {
     const mark = parseLinkAlias(link.ifalias);
-    if (mark?.vnode !== vnode || mark.device !== undefined || !(await isOver(mark.generation))) continue;
-    steps.push({
-      resource: `link ${vnode}/${mark.link}`,
-      verb: "delete",
-      why: "its life is over",
-      clear: [link.ifname],
-    });
+    if (mark?.vnode !== vnode || !(await isOver(mark.generation))) continue;
+    over.add(mark.generation);
+    if (mark.device === undefined) {
+      steps.push({
+        resource: `link ${vnode}/${mark.link}`,
+        verb: "delete",
+        why: "its life is over",
+        clear: [link.ifname],
+      });
+    }
   }
+  steps.push(...homeSteps(view, vnode, ({ generation }) => over.has(generation)));
   const settled = await readLife(look, vnode);
   const gone = settled !== null && (await isOver(settled.generation));
   const control = spec?.control;
@@ -208,8 +242,8 @@ async function endSteps(
   if (nft.length > 0) {
     steps.push({ resource: `control ${vnode}`, verb: "delete", why: "its life is over", nft });
   }
-  const over = gone || force !== undefined || settled === null;
-  const elements = spec === undefined || !over ? [] : standing(view, elementsOf(spec));
+  const isEnded = gone || force !== undefined || settled === null;
+  const elements = spec === undefined || !isEnded ? [] : standing(view, elementsOf(spec));
   if (elements.length > 0) {
     const why = "its life is over";
     steps.push({ resource: `firewall ${vnode}`, verb: "delete", why, nft: removalLines(elements) });
@@ -249,9 +283,9 @@ async function see(
   const settled = last !== null && last.generation === generationOf(life);
   const enter = () => readInside(look, life.pid);
   const half = settled ? last.half : new Set<string>();
-  // A macvlan has no end on the host that would tell of it.
-  const macvlans = wiring.links.filter((link) => link.kind === "macvlan").map((link) => link.name);
-  const isOutside = settled && half.size === 0 && macvlans.length === 0;
+  // What has no end on the host that would tell of it.
+  const endless = wiring.links.filter((link) => link.kind !== "veth").map((link) => link.name);
+  const isOutside = settled && half.size === 0 && endless.length === 0;
   const [view, entered] = await Promise.all([viewing, isOutside ? null : enter()]);
   const known = settled ? view.links.get(last.port) : undefined;
   const portStands = known?.master === CONTROL_NETWORK;
@@ -267,7 +301,7 @@ async function see(
     view,
     life,
     settled,
-    inside: isOutside ? null : settled ? only(inside, [...half, ...macvlans]) : inside,
+    inside: isOutside ? null : settled ? only(inside, [...half, ...endless]) : inside,
     half,
     port,
     redirected,
@@ -277,71 +311,6 @@ async function see(
 /** In a settled life the rest of what is inside is its user's. */
 function only(inside: Seen["inside"], names: readonly string[]): Seen["inside"] {
   return inside === null ? null : new Map([...inside].filter(([name]) => names.includes(name)));
-}
-
-/** Whether an interface of the right name carries our mark, or is ours without it yet: made, and then we were killed. */
-function isOurs(wiring: Wiring, link: LinkWiring, found: FoundLink): boolean {
-  const mark = parseLinkAlias(found.ifalias);
-  if (mark !== null) return mark.vnode === wiring.vnode && mark.link === link.name;
-  if (found.ifalias !== undefined || found.flags.includes("UP")) return false;
-  const kind = found.linkinfo?.info_kind;
-  return found.ifname === link.ifb ? kind === "ifb" : kind === "veth" && found.master === link.bridge;
-}
-
-/**
- * The control interface inside: by its MAC. Where a container is on other Docker networks too, engines before 28 give
- * eth0 to any of them (test/sandbox/routes.test.ts).
- */
-function controlInside(wiring: Wiring, inside: ReadonlyMap<string, InsideLink>): InsideLink | undefined {
-  return [...inside.values()].find((link) => link.address === wiring.control.mac) ??
-    inside.get(CONTROL_INSIDE);
-}
-
-/** What must stand before a vnode can be wired: its lans, the control network's table and port. */
-function requireGround(wiring: Wiring, seen: Seen): void {
-  const object = `vnode ${wiring.vnode}`;
-  for (const link of wiring.links) {
-    const [kind, name] = link.kind === "macvlan" ? ["device", link.parent!] : ["bridge", link.bridge];
-    const found = seen.view.links.get(name);
-    if (found !== undefined && (kind === "device" || found.linkinfo?.info_kind === "bridge")) continue;
-    throw new BerthError({
-      code: "missing",
-      object,
-      message: `Cannot attach ${link.name}: ${kind} "${name}" of lan "${link.lan}" is missing`,
-      next: `berth vnode up ${wiring.vnode}`,
-    });
-  }
-  for (const link of wiring.links) {
-    for (const name of [link.end, link.ifb]) {
-      const found = name === null ? undefined : seen.view.links.get(name);
-      if (found !== undefined && !isOurs(wiring, link, found)) {
-        throw new BerthError({
-          code: "refused",
-          object,
-          message: `Cannot make ${link.name}: an interface "${found.ifname}" is there and is not berth's ` +
-            `(alias "${found.ifalias ?? ""}")`,
-          next: `ip link set ${found.ifname} name OTHER, or delete it`,
-        });
-      }
-    }
-  }
-  if (seen.view.control === null || !seen.view.elements.has(`${VNODES_TABLE}/${VNODE_SETS.known}`)) {
-    throw new BerthError({
-      code: "missing",
-      object,
-      message: "Cannot register it on the control network: berth's nftables table is missing",
-      next: "berth host firewall",
-    });
-  }
-  const inside = seen.inside === null ? undefined : controlInside(wiring, seen.inside);
-  if (inside !== undefined && inside.address !== wiring.control.mac) {
-    throw new BerthError({
-      code: "not-converged",
-      object,
-      message: `${CONTROL_INSIDE} has MAC ${inside.address}, wanted ${wiring.control.mac}`,
-      next: `berth vnode up ${wiring.vnode} --recreate`,
-    });
-  }
 }
 
 /** Looks again: what is left is what the kernel did not take. */

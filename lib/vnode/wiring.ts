@@ -30,7 +30,9 @@ export interface LinkWiring {
   readonly bridge: string;
   readonly lan: string;
   readonly name: string;
+  /** "" for a device that keeps its own. */
   readonly mac: string;
+  /** 0 for a device that keeps its own. */
   readonly mtu: number;
   readonly addresses: readonly string[];
   /** On the host end's root: what the vnode hears. */
@@ -174,6 +176,8 @@ export function speaksIpv6(mtu: number): boolean {
 
 /** `ip -batch` lines on the host for one link. `up` inside the `link add` fails (measured): lines of their own. */
 export function hostLinkLines(wiring: Wiring, link: LinkWiring, pid: string, generation: string): string[] {
+  // What it was stands in its mark, which only the moment of the start can tell (devices.ts).
+  if (link.kind === "device") return [];
   if (link.kind === "macvlan") {
     return [
       `link add link ${link.parent} name ${link.name} netns ${pid} address ${link.mac} mtu ${link.mtu} ` +

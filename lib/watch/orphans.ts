@@ -4,6 +4,7 @@ import type { Host } from "../host/types.ts";
 import { forgetGate } from "../gate/prepare.ts";
 import { applySteps } from "../vnode/apply_steps.ts";
 import { staleControlLines } from "../vnode/control_steps.ts";
+import { homeSteps } from "../vnode/devices.ts";
 import { removalLines, strayElements } from "../vnode/element_steps.ts";
 import { isAlive } from "../vnode/life.ts";
 import { collectLonelyLans } from "../vnode/lans.ts";
@@ -29,9 +30,13 @@ export async function orphanSteps(
   for (const link of view.links.values()) {
     const mark = parseLinkAlias(link.ifalias);
     if (
-      mark === null || mark.device !== undefined || known.has(mark.vnode) ||
+      mark === null || known.has(mark.vnode) ||
       (await isAlive(host, mark.generation, view.bootId))
     ) {
+      continue;
+    }
+    if (mark.device !== undefined) {
+      steps.push(...homeSteps(view, mark.vnode, ({ device }) => device.name === mark.device?.name));
       continue;
     }
     steps.push({

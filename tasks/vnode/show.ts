@@ -26,13 +26,12 @@ export default task({
       ["control", `${record.spec.control.address} ${record.spec.control.mac}`],
       ["spec", record.spec.source],
     ];
-    const links = wiring.links.map((link) => [
+    const links = wiring.links.map(({ kind, ...link }) => [
       link.name,
-      link.lan,
+      link.device === undefined ? link.lan : `device ${link.device}`,
       link.addresses.join(" ") || "-",
-      link.mac,
-      link.end,
-      link.bridge,
+      link.mac || "its own",
+      ...(kind === "veth" ? [link.end, link.bridge] : ["-", link.parent ?? "-"]),
       link.ifb ?? "-",
     ]);
     context.output(

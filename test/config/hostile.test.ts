@@ -103,6 +103,7 @@ const FIELDS: Readonly<Record<string, (text: string) => { host?: unknown; vnodes
   "vnodes.links[].address": (text) => link({ address: text }),
   "vnodes.links[].addresses[]": (text) => link({ addresses: [text] }),
   "vnodes.links[].mac": (text) => link({ mac: text }),
+  "vnodes.links[].device": (text) => link({ lan: undefined, device: text }),
   "vnodes.links[].name": (text) => link({ name: text }),
   "vnodes.links[].rate": (text) => link({ rate: text }),
   "vnodes.links[].delay": (text) => link({ delay: text }),

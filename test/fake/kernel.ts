@@ -62,6 +62,28 @@ export class FakeKernel {
     return link;
   }
 
+  /** Another name for an interface of the host's. */
+  rename(link: Link, name: string): void {
+    if (this.links.has(name)) throw new Error("RTNETLINK answers: File exists");
+    this.links.delete(link.ifname);
+    this.machine.files.delete(`/sys/class/net/${link.ifname}`);
+    link.ifname = name;
+    this.links.set(name, link);
+    this.machine.files.set(`/sys/class/net/${name}`, { text: "", mode: 0o755 });
+  }
+
+  /** Into another namespace: of a process, or of the host, whose first one is 1. It is down and bare then. */
+  move(link: Link, from: number | null, to: number, name: string): void {
+    const there = to === 1 ? this.links : this.inside.get(to);
+    if (there === undefined) throw new Error("RTNETLINK answers: No such process");
+    if (there.has(name)) throw new Error("RTNETLINK answers: File exists");
+    (from === null ? this.links : this.inside.get(from)!).delete(link.ifname);
+    if (from === null) this.machine.files.delete(`/sys/class/net/${link.ifname}`);
+    Object.assign(link, { ifname: name, up: false, addresses: [], master: undefined });
+    there.set(name, link);
+    if (to === 1) this.machine.files.set(`/sys/class/net/${name}`, { text: "", mode: 0o755 });
+  }
+
   remove(name: string): boolean {
     const link = this.links.get(name);
     if (link === undefined) return false;
@@ -105,6 +127,12 @@ export class FakeKernel {
   die(pid: number): void {
     this.machine.files.delete(`/proc/${pid}/stat`);
     const links = this.inside.get(pid);
+    for (const link of [...links?.values() ?? []]) {
+      // The machine's own devices are given back, by another name where theirs is taken.
+      if (link.kind === "") {
+        this.move(link, pid, 1, this.links.has(link.ifname) ? `dev${link.ifindex}` : link.ifname);
+      }
+    }
     this.inside.delete(pid);
     this.sysctls.delete(pid);
     for (const link of links?.values() ?? []) if (link.peer !== undefined) this.remove(link.peer.ifname);
@@ -137,7 +165,8 @@ export class FakeKernel {
     }
     if (words === "ip -j -d link show") return json([...this.links.values()].map(printed));
     if (words === "ip -j -d addr show") {
-      return json([...this.inside.get(pid!)!.values()].map(printedAddresses));
+      const links = pid === null ? this.links : this.inside.get(pid)!;
+      return json([...links.values()].map(printedAddresses));
     }
     if (/^ip -j -[46] route show$/.test(words)) {
       return json(printedRoutes(this.routes.get(pid!)!, argv[2]!));

@@ -95,6 +95,10 @@ export function createWorld(lans: readonly string[], more: Partial<Ground> = {})
       }
       return true;
     },
+    stopContainer(ref: string) {
+      ended(find(ref)!);
+      return Promise.resolve(true);
+    },
     removeContainer(ref: string) {
       const container = find(ref);
       if (container !== null) ended(container);
