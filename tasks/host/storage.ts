@@ -44,7 +44,9 @@ export async function findStorage(
   // Without device-mapper there is nothing but directories, and so nothing that could change of itself.
   const record = facts.deviceMapper ? [[choice.record]] : [];
   const stages = [
-    ...(choice.layout === "plain" ? plain(config, back) : volumes(config, choice, back)),
+    ...(choice.layout === "plain"
+      ? plain(config, back)
+      : volumes(config, choice, { back, isBegun: facts.begun !== null })),
     ...record,
   ];
   return { stages: stages.map((resources): Stage => () => resources), said: choice.said, choice };
@@ -58,11 +60,16 @@ function plain({ host: { engine } }: Config, back: boolean): Lists {
   return [storageResources(), ...root, ...(root.length === 0 ? [] : [[imagesBeside(engine.root, [], back)]])];
 }
 
-function volumes({ host }: Config, choice: StorageChoice, back: boolean): Lists {
+/** `isBegun`: this system disk began to take the disks, so what it finds bare may be what it has not come to yet. */
+function volumes(
+  { host }: Config,
+  choice: StorageChoice,
+  { back, isBegun }: { readonly back: boolean; readonly isBegun: boolean },
+): Lists {
   const { fileSystem, adopt } = host.storage;
   const root = choice.engineRoot ?? host.engine.root;
-  // The record comes last: where it stands, all of them stood.
-  const kept = choice.by === "recorded";
+  // The record comes last: where it stands, all of them stood. A group that another system disk made held content, too.
+  const kept = choice.by === "recorded" || (choice.by === "group" && !isBegun);
   const mount = volumeOf(choice.volumes, root);
   return [
     directories([STATE_DIRECTORY, GATE_DIRECTORY, RUN_DIRECTORY]),

@@ -5,13 +5,15 @@ import * as assert from "uvu/assert";
 import type { TaskContext } from "../../lib/cli/task.ts";
 import { parseConfig } from "../../lib/config/parse.ts";
 import { BerthError } from "../../lib/log/error.ts";
+import type { FileSystemState } from "../../lib/resource/kinds/file_system.ts";
 import { createEnsure } from "../../lib/resource/ensure.ts";
 import { createJournal } from "../../lib/resource/journal.ts";
 import type { Change } from "../../lib/resource/types.ts";
+import type { HostFacts } from "../../tasks/host/_facts.ts";
 import { planStep, runStep } from "../../tasks/host/_step.ts";
-import storageTask, { storageResources, storageStep } from "../../tasks/host/storage.ts";
+import storageTask, { findStorage, storageResources, storageStep } from "../../tasks/host/storage.ts";
 import { createFakeHost } from "../fake/host.ts";
-import { disk, type Ground, ground } from "../storage/_story.ts";
+import { apply, choiceOf, disk, type Ground, ground, reimaged } from "../storage/_story.ts";
 
 test("storageResources() restores /run/berth after a reboot and changes nothing else", async () => {
   const machine = createFakeHost();
@@ -63,6 +65,31 @@ test("a plan before LVM is installed tells that storage comes after, and a run f
     assert.is(failed.code, "missing");
     assert.match(failed.next, "berth host packages");
     assert.equal(found.host.done, []);
+  }
+});
+
+/** What is done about a volume on which no signature is found. */
+async function onBare({ host }: Ground): Promise<string> {
+  const config = parseConfig([{ path: "/etc/berth/host.yaml", text: "" }]);
+  const { stages } = await findStorage(host, config);
+  const lists = await Promise.all(stages.map((stage) => stage(config, {} as HostFacts, host)));
+  const volume = lists.flat().find(({ id }) => id === "file system /dev/docker/vms")!;
+  const bare: FileSystemState = { type: null, label: "", uuid: "", ambivalent: false, projectQuota: true };
+  try {
+    return volume.diff(bare).map(({ verb, why }) => `${verb}: ${why}`).join();
+  } catch (error) {
+    return error instanceof BerthError ? `${error.code}: ${error.message}` : String(error);
+  }
+}
+
+test("a damaged volume of a re-imaged machine gets no new file system, one that a crash left bare does", async () => {
+  const first = ground([disk("b")]);
+  const engine = createEnsure({ host: first.host, mode: "apply", journal: createJournal(first.host) });
+  await engine.ensureAll((await choiceOf(first.host, "")).resources);
+  assert.is(await onBare(first), "create: blank, wanted ext4");
+  await apply(first);
+  for (const machine of [first, reimaged(first)]) {
+    assert.match(await onBare(machine), /^missing: Found nothing on .*: it may be damaged$/);
   }
 });
 
