@@ -83,9 +83,19 @@ answered() {
 # Those of the words $2… that are silent on $1.
 silent() { dev=$1; shift; quiet=; for one do answered "$one" "$dev" || quiet="$quiet $one"; done; }
 
+# Sends signal $1 to the DHCP clients of $from. They sleep from before the move until their manager's form ends them: a
+# renewal in between would put the address back where it was.
+clients() {
+  for client in $(pidof dhclient udhcpc); do
+    [ "$(readlink "/proc/$client/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
+    tr '\\0' '\\n' <"/proc/$client/cmdline" | grep -qxF "$from" && kill "-$1" "$client"
+  done 2>/dev/null
+}
+
 back() {
   mv armed fired 2>/dev/null || return 0 # the one rename: whoever makes it decides
   batch back -force >back.log 2>&1
+  clients CONT
   # Neighbours hear of the addresses' place at once.
   echo "$why" >result.new
   mv result.new result
@@ -151,6 +161,7 @@ run)
   read -r pid start <armed || exit 1
   clock; end=$((now + seconds))
   why="berth ended in the middle: everything was put back"
+  clients STOP
   if ! alive "$pid" "$start"; then :
   elif batch forward "" 2>error; then
     : >moved
