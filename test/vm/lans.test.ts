@@ -60,7 +60,8 @@ else {
         return said.exit === 0;
       }, { deadlineMs: 60_000, everyMs: 500 });
     const ping = (to: string) => ["ping", "-c", "1", "-W", "2", to];
-    const device = () => machine.sh("ip -o addr show dev ens9; ip -o link show ens9 | grep -o 'mtu .*'");
+    const device = () =>
+      machine.sh("ip -o addr show dev ens9 | sed 's/ tentative//'; ip -o link show ens9 | grep -o 'mtu .*'");
     try {
       await done("host", "up");
       await machine.sh("docker import /root/box.tar box:latest", { timeoutMs: 300_000 });
