@@ -8,7 +8,7 @@ import { foreignSources, gatewaysOf } from "../../lib/resource/control_device/ba
 import { controlDevice, refusals, withoutOwn } from "../../lib/resource/control_device/device.ts";
 import { type DeviceFacts, deviceFacts } from "../../lib/resource/control_device/facts.ts";
 import { DEVICE_MARK, type Move, moveLines, moveOps } from "../../lib/resource/control_device/move.ts";
-import { rulesOnDevice } from "../../lib/resource/control_device/rules.ts";
+import { checkRulesOnDevice, rulesOnDevice } from "../../lib/resource/control_device/rules.ts";
 import { findUplinks } from "../../lib/resource/control_device/uplink.ts";
 
 const ANSWERS: Readonly<Record<string, string>> = {
@@ -269,9 +269,18 @@ test("findUplinks() takes the default route's device for auto, and nothing for n
 });
 
 /** A look at a machine whose default route goes over the bridge, and whose device has left it. */
-function fallenOut(alias: string | undefined): Look {
-  const links = [{ ifname: "_dockercnet", mtu: 1500 }, { ifname: "ens3", mtu: 1500, ifalias: alias }];
+function fallenOut(alias: string | undefined, journal: string | null = null): Look {
+  const link = (ifname: string, more: object) => ({ ifname, mtu: 1500, link_type: "ether", ...more });
+  const links = [
+    link("lo", { link_type: "loopback" }),
+    link("_dockercnet", { linkinfo: { info_kind: "bridge" } }),
+    link("ens3", { ifalias: alias }),
+    link("ens4", {}),
+    link("ens5", { master: "bond0" }),
+    link("veth1", { master: "_dockercnet", linkinfo: { info_kind: "veth" } }),
+  ];
   return {
+    readText: () => Promise.resolve(journal),
     query: ({ argv }: Command) =>
       Promise.resolve({
         exit: 0,
@@ -287,12 +296,74 @@ test("findUplinks() knows a device that fell out of the bridge by its mark", asy
   const { wanted, moved } = await findUplinks(fallenOut(DEVICE_MARK), place);
   assert.is(wanted?.name, "ens3");
   assert.is(moved, null);
-  try {
-    await findUplinks(fallenOut(undefined), place);
-    assert.unreachable();
-  } catch (error) {
-    assert.match(String(error), 'the default route goes over "_dockercnet", which has no device');
-  }
+  const refusal = async (journal: string | null) =>
+    await findUplinks(fallenOut(undefined, journal), place)
+      .then(() => null, (error) => error as BerthError);
+  const guessed = await refusal(null);
+  assert.match(guessed!.message, 'the default route goes over "_dockercnet", which has no device');
+  assert.match(
+    guessed!.next ?? "",
+    /^Write "controlNet: { device: NAME }" .* \(ens3, ens4\), then run: berth host up/,
+  );
+  const line = (name: string) =>
+    `${
+      JSON.stringify({
+        begin: `control device ${name}`,
+        ...{ prior: {}, bootId: "b", volatile: true, time: "", verb: "update", why: "" },
+      })
+    }\n`;
+  const known = await refusal(line("ens3") + line("gone0"));
+  assert.match(
+    known!.next ?? "",
+    /^Write "controlNet: { device: ens3 }" into host.yaml, which berth had moved/,
+  );
+});
+
+/** A look at a machine whose bridge has these ports. */
+function withPorts(bears: readonly string[], ports: readonly object[]): Look {
+  const addresses = bears.map((local) => ({ family: "inet", local, prefixlen: 24, scope: "global" }));
+  const bridge = { ifname: "_dockercnet", linkinfo: { info_kind: "bridge" }, addr_info: addresses };
+  const links = [bridge, ...ports.map((one) => ({ master: "_dockercnet", ...one }))];
+  return {
+    query: () => Promise.resolve({ exit: 0, stdout: JSON.stringify(links), stderr: "", ms: 0 }),
+  } as unknown as Look;
+}
+
+test("findUplinks() knows the machine's device in the bridge without a mark, and guests for none", async () => {
+  const moved = async (bears: readonly string[], ...ports: object[]) =>
+    (await findUplinks(withPorts(bears, ports), {
+      bridge: "_dockercnet",
+      address: "172.16.0.1",
+      device: undefined,
+    })).moved;
+  const veth = { ifname: "veth12", linkinfo: { info_kind: "veth" } };
+  const tap = { ifname: "tap0", linkinfo: { info_kind: "tun" } };
+  assert.is(await moved(["172.16.0.1", "198.51.100.2"], veth, { ifname: "eth0" }), "eth0");
+  assert.is(await moved(["172.16.0.1"], veth, tap, { ifname: "eth0" }), "eth0", "its lease is to come");
+  assert.is(await moved(["172.16.0.1"], { ifname: "bond0.5", linkinfo: { info_kind: "vlan" } }), "bond0.5");
+  assert.is(await moved(["172.16.0.1"], veth, tap), null);
+  const odd = { ifname: "uplink", linkinfo: { info_kind: "veth" } };
+  assert.is(await moved(["172.16.0.1"], veth, odd), null);
+  assert.is(await moved(["172.16.0.1", "198.51.100.2"], veth, odd), "uplink");
+  assert.is(await moved([], { ifname: "eth0" }, { ...odd, ifalias: DEVICE_MARK }), "uplink");
+});
+
+test("controlDevice() marks what its manager has made a port by berth's files, and nothing else's", async () => {
+  const device = await facts();
+  const bare = { ...device, master: "_dockercnet", addresses: [], routes4: [], routes6: [] };
+  const port: DeviceFacts = { ...bare, rules4: [], rules6: [], alias: "" };
+  const found = {
+    device: port,
+    bridge: { ...BRIDGE, mac: device.mac, mtu: device.mtu },
+    parameters: { device: {}, bridge: {} },
+  };
+  assert.equal(controlDevice("ens3", OPTIONS).diff(found), []);
+  const { diff } = controlDevice("ens3", { ...OPTIONS, mark: true });
+  const [change] = diff(found);
+  assert.equal([change!.risk, change!.do.length], ["safe", 1]);
+  assert.match(JSON.stringify(change!.do), `link set dev ens3 alias`);
+  assert.equal(diff({ ...found, device: { ...port, alias: DEVICE_MARK } }), []);
+  assert.equal(diff({ ...found, device: { ...port, alias: "the operator's" } }), []);
 });
 
 test("rulesOnDevice() finds others' rules that name the device and have no twin for the bridge", () => {
@@ -319,6 +390,100 @@ table inet berth {
     'inet filter: iifname "ens3" tcp dport 22 counter accept',
   ]);
   assert.equal(rulesOnDevice(listing.replace(/.*dport 22.*\n/, ""), "ens3", "_dockercnet"), []);
+});
+
+/** A chain of nft's listing, with a set before it. */
+const chained = (rule: string, set = "") =>
+  `table inet filter {\n${set}\tchain input {\n\t\ttype filter hook input priority filter; policy drop;\n\t\t${rule}\n\t}\n}\n`;
+const inSet = (elements: string) =>
+  `\tset ways {\n\t\ttype ifname\n\t\tflags interval\n\t\telements = { ${elements} }\n\t}\n`;
+
+test("rulesOnDevice() finds the device in a beginning of its name, and in sets that lack the bridge", () => {
+  for (
+    const rule of [
+      'iifname "ens*" tcp dport 22 accept',
+      'iifname { "ens3", "ens4" } tcp dport 22 accept',
+      'iifname "ens3" oifname "_dockercnet" accept',
+      'iifname vmap { "ens3" : jump outside, "ens4" : jump inside }',
+      // Of these, the other port is not let in by the bridge.
+      'iifname . tcp dport { "ens3" . 22, "ens3" . 80, "_dockercnet" . 80 } accept',
+    ]
+  ) assert.equal(rulesOnDevice(chained(rule), "ens3", "_dockercnet"), [`inet filter: ${rule}`]);
+  const lines = 'iifname "ens*" accept\n\t\tiifname "_dockercnet" accept';
+  assert.equal(rulesOnDevice(chained(lines), "ens3", "_dockercnet"), []);
+  assert.equal(
+    rulesOnDevice(chained("iifname @ways accept", inSet('"ens3",\n\t\t\t     "ens4"')), "ens3", "x0"),
+    [
+      'inet filter: elements = { "ens3", "ens4" }',
+    ],
+  );
+});
+
+test("rulesOnDevice() lets pass what names the bridge as well, and what is about all or about others", () => {
+  for (
+    const rule of [
+      'iifname { "ens3", "_dockercnet" } tcp dport 22 accept',
+      'iifname { "_dockercnet", "ens*", "wg0" } accept',
+      'iifname vmap { "ens3" : jump outside, "_dockercnet" : jump inside }',
+      'iifname . tcp dport { "ens3" . 22, "_dockercnet" . 22 } accept',
+      'iifname "ens33" accept',
+      'iifname "eno*" accept',
+      'iifname != "lo" log prefix "*" drop',
+    ]
+  ) assert.equal(rulesOnDevice(chained(rule), "ens3", "_dockercnet"), [], rule);
+  const set = inSet('"ens3",\n\t\t\t     "_dockercnet"');
+  assert.equal(rulesOnDevice(chained("iifname @ways accept", set), "ens3", "_dockercnet"), []);
+  // At the device itself, below the bridge, nothing changes.
+  const ingress =
+    'table inet early {\n\tchain in {\n\t\ttype filter hook ingress device "ens3" priority 0;\n\t}\n}\n';
+  assert.equal(rulesOnDevice(ingress, "ens3", "_dockercnet"), []);
+});
+
+const SAVED = `# Generated by iptables-save v1.8.9
+*filter
+:INPUT DROP [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -i ens3 -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -i ens+ -p icmp -j ACCEPT
+-A INPUT -i _dockercnet -p icmp -j ACCEPT
+-A FORWARD ! -o ens3 -j DROP
+-A OUTPUT -o + -j ACCEPT
+COMMIT
+`;
+
+test("checkRulesOnDevice() reads old iptables, too, where they are in use and only there", async () => {
+  const asked: string[] = [];
+  const look = (files: Readonly<Record<string, string>>, programs: Readonly<Record<string, string>>): Look =>
+    ({
+      readText: (path: string) => Promise.resolve(files[path] ?? null),
+      query({ argv }: Command) {
+        const text = argv[0] === "nft" ? "" : programs[argv[0]!];
+        asked.push(argv[0]!);
+        return text === undefined
+          ? Promise.reject(new BerthError({ code: "missing", object: argv[0]!, message: "No such program" }))
+          : Promise.resolve({ exit: 0, stdout: text, stderr: "", ms: 0 });
+      },
+    }) as unknown as Look;
+  const names = { "/proc/net/ip_tables_names": "filter\n" };
+  for (const program of ["iptables-legacy-save", "iptables-save"]) {
+    await checkRulesOnDevice(look(names, { [program]: SAVED }), "ens3", "_dockercnet").then(
+      () => assert.unreachable(),
+      ({ code, message }: BerthError) => {
+        assert.is(code, "refused");
+        assert.match(
+          message,
+          "iptables filter: -A INPUT -i ens3 -p tcp -m tcp --dport 22 -j ACCEPT; iptables filter",
+        );
+        assert.match(message, "-A FORWARD ! -o ens3 -j DROP");
+        assert.not.match(message, /icmp|OUTPUT|more/);
+      },
+    );
+  }
+  await checkRulesOnDevice(look(names, { "iptables-legacy-save": SAVED }), "eth9", "_dockercnet");
+  asked.length = 0;
+  const empty = { "/proc/net/ip_tables_names": "" };
+  await checkRulesOnDevice(look(empty, { "iptables-legacy-save": SAVED }), "ens3", "_dockercnet");
+  assert.equal(asked, ["nft"]);
 });
 
 test.run();

@@ -92,6 +92,17 @@ for (const engine of ["20.10", "26.1", "28.5"] as const) {
       await box.sh("berth host control-net", { timeoutMs: 120_000 });
       assert.match(await box.sh("ip -o link show eth0"), " master _dockercnet ");
       await reaches(box);
+
+      // Where its mark is gone, too, auto cannot tell which it was; the next step that is told works.
+      await box.sh("ip link set eth0 nomaster; ip link set eth0 alias ''");
+      const lost = await box.run(["berth", "host", "control-net"], { timeoutMs: 120_000 });
+      assert.is(lost.exit, 3, lost.stdout + lost.stderr);
+      assert.match(lost.stderr, 'Write "controlNet: { device: eth0 }" into host.yaml');
+      await box.write("/etc/berth/host.yaml", DEVICE.replace('"auto"', '"eth0"'));
+      await box.sh("berth host up", { timeoutMs: 120_000 });
+      await reaches(box);
+      await box.write("/etc/berth/host.yaml", DEVICE);
+      assert.match(await box.sh("berth host check", { timeoutMs: 120_000 }), /As prepared/);
     } finally {
       await box.close();
     }
@@ -251,12 +262,64 @@ test("another device is named: the first one goes out with what it brought, and 
   }
 });
 
+test("without its mark, as after a reboot, the device named no more is no less the machine's door", async () => {
+  const box = await prepared();
+  try {
+    const before = await hangingOn(box, "eth0");
+    await box.sh("berth host up", { timeoutMs: 120_000 });
+    const connection = await talk(box);
+    await box.sh("ip link set eth0 alias ''");
+    await box.write("/etc/berth/host.yaml", ISOLATED);
+    await box.sh("berth host firewall", { timeoutMs: 120_000 });
+    await connection.more();
+    await reaches(box);
+    await box.sh("berth host up", { timeoutMs: 120_000 });
+    assert.is((await box.run(["sh", "-c", "readlink /sys/class/net/eth0/master"])).exit, 1);
+    const given = "^ipv4/conf/@/forwarding:";
+    assert.is(await hangingOn(box, "eth0", given), without(before, given));
+    assert.match(await box.sh("nft list chain inet berth prerouting"), "ip saddr != 172.16.0.0/12");
+    await connection.more();
+    await reaches(box);
+    connection.close();
+
+    // Where only routes tell that the world lies behind the bridge, it is not shut.
+    await box.sh(`ip link add veth-odd type veth peer name far1
+      ip link set veth-odd master _dockercnet up && ip link set far1 up
+      ip addr add 10.88.0.2/24 dev _dockercnet && ip route add 10.99.0.0/16 via 10.88.0.1`);
+    for (const task of ["firewall", "control-net"]) {
+      const said = await box.run(["berth", "host", task], { timeoutMs: 120_000 });
+      assert.is(said.exit, 5, said.stdout + said.stderr);
+      assert.match(said.stderr, /Routes of this machine lead over "_dockercnet" by 10\.88\.0\.1/);
+    }
+  } finally {
+    await box.close();
+  }
+});
+
 const VNODES = {
   vnodes: {
     one: { image: "box", command: ["sleep", "100000"], control: { address: "172.16.0.21" } },
     two: { image: "box", command: ["sleep", "100000"], control: { address: "172.16.0.22" } },
   },
 };
+
+/** "SOURCE . DESTINATION" of all echo requests that the router gets meanwhile, sorted. */
+async function asSeen(box: Sandbox, meanwhile: () => Promise<void>): Promise<readonly string[]> {
+  const router = async (script: string) => {
+    const said = await box.router(["sh", "-c", script]);
+    assert.is(said.exit, 0, said.stderr);
+    return said.stdout;
+  };
+  await router(`nft -f - <<E
+table ip seen {
+  set pairs { type ipv4_addr . ipv4_addr; flags dynamic; }
+  chain in { type filter hook prerouting priority -400; icmp type echo-request add @pairs { ip saddr . ip daddr }; }
+}
+E`);
+  await meanwhile();
+  const listed = await router("nft list set ip seen pairs; nft delete table ip seen");
+  return (listed.match(/[\d.]+ \. [\d.]+/g) ?? []).sort();
+}
 
 /** Two that are not registered, on the control network: neither speaks to anybody, nor is spoken to. */
 async function strangersAreMute(box: Sandbox, others: readonly string[]): Promise<void> {
@@ -282,7 +345,8 @@ test("vnodes reach the world and are reached; what is not registered is mute, by
     await strangersAreMute(box, []);
 
     // The device comes under vnodes that run.
-    await box.write("/etc/berth/host.yaml", DEVICE);
+    const routable = { device: "auto", gatewayTimeout: `${SECONDS}s`, routable: ["203.0.113.128/25"] };
+    await box.write("/etc/berth/host.yaml", JSON.stringify({ controlNet: routable }));
     await box.sh("berth host up", { timeoutMs: 120_000 });
     await reaches(box);
     await box.until("a vnode to reach another", () => pings(box, "one", "172.16.0.22"));
@@ -290,7 +354,17 @@ test("vnodes reach the world and are reached; what is not registered is mute, by
     assert.ok(await pings(box, "one", "198.51.100.2"), "the host's address on the device");
     assert.ok(await pings(box, "one", "203.0.113.1"), "the world, masqueraded: the router knows no way back");
     await box.router(["ip", "route", "add", "172.16.0.0/12", "dev", "vhost"]);
-    assert.ok(await pings(box, "one", "198.51.100.1"), "the router, as it is");
+    await box.router(["ip", "addr", "add", "203.0.113.129/32", "dev", "lo"]);
+    const sources = await asSeen(box, async () => {
+      assert.ok(await pings(box, "one", "198.51.100.1"), "the router");
+      assert.ok(await pings(box, "one", "203.0.113.129"), "what is routable");
+      assert.ok(await pings(box, "one", "203.0.113.1"), "the world");
+    });
+    assert.equal(sources, [
+      "172.16.0.21 . 198.51.100.1",
+      "172.16.0.21 . 203.0.113.129",
+      "198.51.100.2 . 203.0.113.1",
+    ], "masqueraded is what nobody would know the way back to, and nothing else");
     const reached = await box.router(["ping", "-c", "1", "-W", "3", "172.16.0.21"]);
     assert.is(reached.exit, 0, `a vnode is reached from beyond the device: ${reached.stdout}`);
 

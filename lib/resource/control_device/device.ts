@@ -3,12 +3,13 @@
 // berth's own next run. How it is moved stands in move.ts.
 import { isWithin, parseInterfaceAddress } from "../../config/address.ts";
 import { Problem } from "../../config/problem.ts";
+import { ipBatch } from "../../host/batch.ts";
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
-import type { Change, Resource } from "../types.ts";
+import type { Change, Op, Resource } from "../types.ts";
 import { gatewaysOf, subnetOf } from "./batch.ts";
 import { type DeviceFacts, deviceFacts, deviceParameters } from "./facts.ts";
-import { DEVICE_MARK, type Move, moveOps, settleOp } from "./move.ts";
+import { DEVICE_ID, DEVICE_MARK, type Move, moveOps, settleOp } from "./move.ts";
 import { checkProbe } from "./probe.ts";
 import { MOVE_DIRECTORY } from "./switch.ts";
 
@@ -25,6 +26,8 @@ export interface ControlDeviceOptions {
   readonly probe?: readonly string[];
   /** `port`: of the bridge; `free`: given back. @default {"port"} */
   readonly wanted?: "port" | "free";
+  /** A port without our mark is given it: its manager has made it one at boot by what berth wrote. @default {false} */
+  readonly mark?: boolean;
 }
 
 /** What is found. */
@@ -58,7 +61,7 @@ export function controlDevice(
   options: ControlDeviceOptions,
 ): Resource<ControlDeviceState, ControlDevicePrior> {
   const { bridge } = options;
-  const id = `control device ${name}`;
+  const id = `${DEVICE_ID}${name}`;
   const isPort = (found: ControlDeviceState | null) => found?.device?.master === bridge;
   const change = (why: string, move: Move): Change => ({
     resource: id,
@@ -68,6 +71,15 @@ export function controlDevice(
     do: moveOps(move),
     undo: [settleOp()],
   });
+  const alias = (text: string): Op => ({ run: ipBatch([`link set dev ${name} alias "${text}"`]) });
+  const marked: Change = {
+    resource: id,
+    verb: "update",
+    why: "not marked as berth's",
+    risk: "safe",
+    do: [alias(DEVICE_MARK)],
+    undo: [alias("")],
+  };
   const out = (why: string, found: ControlDeviceState, before: ControlDevicePrior): readonly Change[] => {
     const { device, bridge: on } = found;
     if (device === null || on === null || !isPort(found)) return [];
@@ -105,7 +117,7 @@ export function controlDevice(
       if (reasons.length > 0) throw refused(id, name, reasons);
       const on = found!.bridge;
       const why = difference(device, on, bridge);
-      if (why === null) return [];
+      if (why === null) return options.mark === true && device.alias === "" ? [marked] : [];
       if (!isPort(found)) checkProbe(device, options.probe);
       return [change(why, {
         facts: device,

@@ -8,6 +8,8 @@ import { MOVE_DIRECTORY, SWITCH_PATH, switchScript } from "./switch.ts";
 
 /** The mark on a device that berth has made a port of its bridge, as its alias. */
 export const DEVICE_MARK = "berth control device";
+/** What begins the id of the resource, before the device's name. */
+export const DEVICE_ID = "control device ";
 
 /** One move. */
 export interface Move {

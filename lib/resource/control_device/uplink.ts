@@ -2,11 +2,12 @@
 // control network's own task ask this; neither moves anything by it.
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
+import { readJournal } from "../journal.ts";
 import { ipList } from "../kinds/ip_list.ts";
 import { askIp } from "../kinds/link.ts";
 import { subnetOf } from "./batch.ts";
 import type { DeviceAddress } from "./facts.ts";
-import { DEVICE_MARK } from "./move.ts";
+import { DEVICE_ID, DEVICE_MARK } from "./move.ts";
 
 /** The control network as far as it matters here. */
 export interface ControlPlace {
@@ -29,7 +30,7 @@ export interface Uplink {
 export interface Uplinks {
   /** As configured; null: isolated. */
   readonly wanted: Uplink | null;
-  /** Name of the device that berth has made a port of the bridge, or null. */
+  /** Name of the device of the machine that is a port of the bridge, or null. */
   readonly moved: string | null;
 }
 
@@ -38,6 +39,9 @@ interface LinkJson {
   readonly master?: string;
   readonly mtu?: number;
   readonly ifalias?: string;
+  readonly link_type?: string;
+  /** Absent where the device is one of the machine's hardware. */
+  readonly linkinfo?: { readonly info_kind?: string };
   readonly addr_info?: readonly Partial<DeviceAddress>[];
 }
 
@@ -50,14 +54,13 @@ export async function findUplinks(look: Look, place: ControlPlace): Promise<Upli
   const output = await askIp(look, ["-j", "-d", "addr", "show"]);
   const links = ipList<LinkJson>(output.stdout);
   const ports = links.filter((one) => one.master === place.bridge);
-  const moved = ports.find((one) => one.ifalias === DEVICE_MARK)?.ifname ?? null;
+  const moved = devicePort(ports, links.find((one) => one.ifname === place.bridge), place)?.ifname ?? null;
   if (place.device === undefined) return { wanted: null, moved };
-  // One that its manager has put there bears no mark. Docker's own ports are named so.
-  const port = moved ?? ports.find((one) => !one.ifname.startsWith("veth"))?.ifname ?? null;
+  const port = moved ?? ports.find(isNotDockers)?.ifname ?? null;
   // A marked device that is no port has fallen out of the bridge, which still bears its addresses and routes.
   const fallen = links.find((one) => one.ifalias === DEVICE_MARK)?.ifname;
   const name = place.device === "auto"
-    ? port ?? fallen ?? await defaultDevice(look, place.bridge)
+    ? port ?? fallen ?? await defaultDevice(look, place.bridge, links)
     : place.device;
   const link = links.find((one) => one.ifname === name);
   const holders = links.filter((one) => one.ifname === name || one.ifname === place.bridge);
@@ -68,7 +71,31 @@ export async function findUplinks(look: Look, place: ControlPlace): Promise<Upli
   return { wanted: { name, mtu: link?.mtu ?? 1500, subnets: [...new Set(subnets)].sort() }, moved };
 }
 
-async function defaultDevice(look: Look, bridge: string): Promise<string> {
+/** Docker's own ports are named so. */
+function isNotDockers({ ifname }: LinkJson): boolean {
+  return !ifname.startsWith("veth");
+}
+
+/** Kinds that guests are plugged in by: a machine's own device is of one only where it bears the machine's addresses. */
+const GUESTS = ["veth", "tun", "dummy", "vxlan", "macvtap"];
+
+/**
+ * The port that is a device of the machine's. The mark is lost with a reboot, and one that its manager has put there
+ * never had it: then any that is not a guest's, for all that comes in by the bridge is shut out by mistake otherwise.
+ */
+function devicePort(
+  ports: readonly LinkJson[],
+  bridge: LinkJson | undefined,
+  { address }: ControlPlace,
+): LinkJson | undefined {
+  const isBearing = bridge?.addr_info?.some(({ local, scope }) => scope === "global" && local !== address);
+  const isGuests = ({ linkinfo }: LinkJson) => GUESTS.includes(linkinfo?.info_kind ?? "");
+  const others = ports.filter(isNotDockers);
+  return ports.find((one) => one.ifalias === DEVICE_MARK) ?? others.find((one) => !isGuests(one)) ??
+    (isBearing ? others[0] : undefined);
+}
+
+async function defaultDevice(look: Look, bridge: string, links: readonly LinkJson[]): Promise<string> {
   let isOverBridge = false;
   for (const family of ["-4", "-6"]) {
     const output = await askIp(look, ["-j", family, "route", "show", "default"]);
@@ -81,8 +108,25 @@ async function defaultDevice(look: Look, bridge: string): Promise<string> {
     code: "config",
     object: "control network",
     message: isOverBridge
-      ? `No device for the control network: controlNet.device is auto, and the default route goes over "${bridge}", which has no device of the machine as a port`
+      ? `No device for the control network: controlNet.device is auto, the default route goes over "${bridge}", which has no device of the machine as a port, and none bears berth's mark`
       : "No device for the control network: controlNet.device is auto, and there is no default route",
-    next: "Name the device in controlNet.device",
+    next: `${await whichDevice(look, links)}, then run: berth host up${
+      isOverBridge ? " (after that auto will do again)" : ""
+    }`,
   });
+}
+
+/** Which one to name instead of auto: what berth had moved before, else what may be the one. */
+async function whichDevice(look: Look, links: readonly LinkJson[]): Promise<string> {
+  const moved = [...(await readJournal(look)).keys()]
+    .flatMap((id) => id.startsWith(DEVICE_ID) ? [id.slice(DEVICE_ID.length)] : [])
+    .findLast((name) => links.some(({ ifname }) => ifname === name));
+  if (moved !== undefined) {
+    return `Write "controlNet: { device: ${moved} }" into host.yaml, which berth had moved there before`;
+  }
+  const some = links.filter((one) =>
+    one.link_type === "ether" && one.linkinfo?.info_kind === undefined && one.master === undefined
+  );
+  const found = some.length === 0 ? 'see "ip -br link"' : some.map(({ ifname }) => ifname).join(", ");
+  return `Write "controlNet: { device: NAME }" into host.yaml, with the device that leads out of this machine (${found})`;
 }
