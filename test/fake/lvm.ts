@@ -66,7 +66,7 @@ const MIB = 2 ** 20;
 const ROW = (row: Record<string, unknown>) => row;
 
 /** What is installed on the machine. */
-const PROGRAMS = ["lvs", "thin_check", "mkfs.ext4", "mkfs.xfs", "dockerd"];
+const PROGRAMS = ["lvs", "thin_check", "mkfs.ext4", "mkfs.xfs", "chattr", "dockerd"];
 
 /** Makes disks and an empty LVM. */
 export function createFakeLvm(disks: readonly FakeDisk[]): FakeLvm {

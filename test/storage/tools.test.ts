@@ -23,11 +23,24 @@ test("missingStorageTools() names LVM where there is a blank disk or a physical 
 
 test("missingStorageTools() names what makes the file system where Debian has left it out", async () => {
   assert.equal(await missing(ground([disk("b")]), "", ["mkfs.ext4"]), ["packages e2fsprogs"]);
-  assert.equal(await missing(ground([disk("b")]), "storage: { fileSystem: xfs }", ["mkfs.ext4"]), []);
   assert.equal(await missing(ground([disk("b")]), "storage: { fileSystem: xfs }", ["lvs", "mkfs.xfs"]), [
     "packages lvm2 xfsprogs",
   ]);
+  assert.equal(await missing(ground([disk("b")]), "storage: { fileSystem: xfs }", ["mkfs.ext4"]), []);
   assert.equal(await missing(ground([disk("b")]), "storage: { layout: plain }", ["mkfs.ext4"]), []);
+});
+
+test("missingStorageTools() names what has chattr for volumes of any file system", async () => {
+  assert.equal(await missing(ground([disk("b")]), "storage: { fileSystem: xfs }", ["mkfs.ext4", "chattr"]), [
+    "packages e2fsprogs",
+  ]);
+  assert.equal(
+    await missing(ground([disk("b")]), "storage: { fileSystem: xfs }", ["lvs", "mkfs.xfs", "chattr"]),
+    [
+      "packages e2fsprogs lvm2 xfsprogs",
+    ],
+  );
+  assert.equal(await missing(ground([]), "storage: { fileSystem: xfs }", ["mkfs.ext4", "chattr"]), []);
 });
 
 test("missingStorageTools() names nothing where no disk wants it", async () => {

@@ -63,11 +63,12 @@ export async function lvmFacts(look: Look): Promise<LvmFacts> {
  * for hangs on it: starting a program of its size takes seconds on a slow machine.
  */
 export async function storageFacts(look: Look, asked?: Layout): Promise<StorageFacts> {
-  const [lvm, thinTools, hasExt4, hasXfs, record, begun, engine] = await Promise.all([
+  const [lvm, thinTools, hasExt4, hasXfs, chattr, record, begun, engine] = await Promise.all([
     lvmFacts(look),
     hasProgram(look, "thin_check"),
     hasProgram(look, "mkfs.ext4"),
     hasProgram(look, "mkfs.xfs"),
+    hasProgram(look, "chattr"),
     look.readText(STORAGE_RECORD),
     look.readText(STORAGE_BEGUN),
     asked === "devicemapper" ? engineMajor(look) : null,
@@ -77,6 +78,7 @@ export async function storageFacts(look: Look, asked?: Layout): Promise<StorageF
     ...lvm,
     thinTools,
     fileSystems: [...hasExt4 ? ["ext4"] as const : [], ...hasXfs ? ["xfs"] as const : []],
+    chattr,
     engine,
     disks: lvm.deviceMapper ? await diskFacts(look) : [],
     record: kept,

@@ -1,5 +1,5 @@
 // The packages that storage needs before it can be looked at whole: LVM's programs, those of thin pools, and those of
-// the file system, which Debian 13 no longer brings by itself.
+// the file system and for the directories under mounts, which Debian 13 no longer brings by itself.
 import type { HostConfig } from "../../config/types.ts";
 import type { Look } from "../../host/types.ts";
 import { BerthError } from "../../log/error.ts";
@@ -21,7 +21,7 @@ export class ToolsMissing extends BerthError {}
 export async function missingStorageTools(look: Look, host: HostConfig): Promise<readonly AnyResource[]> {
   const { fileSystem, layout } = host.storage;
   if (layout === "plain") return [];
-  const names = ["lvs", "thin_check", `mkfs.${fileSystem}`];
+  const names = ["lvs", "thin_check", `mkfs.${fileSystem}`, "chattr"];
   const programs = await Promise.all(names.map((name) => hasProgram(look, name)));
   if (programs.every((isThere) => isThere)) return [];
   return storageTools(host, await storageFacts(look, layout));
@@ -45,12 +45,13 @@ export function storageTools(host: HostConfig, facts: StorageFacts): readonly An
   if (!isWanted) return [];
   const isThin = layout === "thin" || layout === "devicemapper" ||
     facts.volumes.some(({ thin }) => thin !== null);
-  const names = [
+  const names = new Set([
     ...facts.tools ? [] : ["lvm2"],
     ...isThin && !facts.thinTools ? ["thin-provisioning-tools"] : [],
     ...facts.fileSystems.includes(host.storage.fileSystem)
       ? []
       : [FILE_SYSTEM_PACKAGE[host.storage.fileSystem]],
-  ];
-  return names.length === 0 ? [] : [packages(names)];
+    ...facts.chattr ? [] : ["e2fsprogs"],
+  ]);
+  return names.size === 0 ? [] : [packages([...names])];
 }

@@ -155,6 +155,8 @@ export interface StorageFacts {
   readonly thinTools: boolean;
   /** The file systems whose mkfs is there. */
   readonly fileSystems: readonly ("ext4" | "xfs")[];
+  /** chattr is there, which bars the directories under mounts. */
+  readonly chattr: boolean;
   /** The engine's major version; NaN: it does not tell; null: none is installed. */
   readonly engine: number | null;
   readonly disks: readonly DiskFacts[];
