@@ -16,8 +16,9 @@ export interface GraphVnode {
   readonly control: string;
 }
 
-/** A lan as a node of the graph. */
+/** A lan as a node of the graph, or a device of the machine's own that is lent to one vnode. */
 export interface GraphLan {
+  /** Of a device: "device ens5". */
   readonly name: string;
   readonly subnets: readonly string[];
   readonly mtu: number;

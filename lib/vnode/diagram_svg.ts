@@ -3,13 +3,16 @@
 import { type Graph, type GraphLan, type GraphLink, type GraphVnode, linkWords } from "./diagram.ts";
 import { layOut, type Point } from "./layout.ts";
 
-/** Size of a vnode's box and a lan's, and the room around both. */
+/** Size of a vnode's box and of a lan's. */
 const BOX = { width: 150, height: 48 } as const;
 const LAN = { width: 130, height: 36 } as const;
+/** What one of either takes with the space around it, so that words on links stay readable. */
 const ROOM = { width: 180, height: 84 } as const;
+/** From the middle of the outermost boxes to the edge. */
 const MARGIN = 120;
+/** Height of the line below the drawing that tells what the colours mean. */
 const LEGEND = 40;
-/** The legend's own width. */
+/** That line's width: a drawing is no narrower. */
 const LEAST_WIDTH = 780;
 /** With more links than this their words stand only in what is shown when pointed at. */
 const LABELLED = 80;
@@ -46,7 +49,7 @@ function stateOf(vnode: GraphVnode | undefined): "up" | "degraded" | "down" {
 
 /** Draws a graph as an SVG document. */
 export function drawSvg(graph: Graph): string {
-  const lans = graph.lans.filter(({ name }) => name !== "");
+  const { lans } = graph;
   const at = new Map<string, number>();
   for (const { name } of graph.vnodes) at.set(`vnode ${name}`, at.size);
   for (const { name } of lans) at.set(`lan ${name}`, at.size);

@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { LanSpec, LinkSpec, Shape } from "../../lib/config/types.ts";
 import { drawGraph, graphOf, linkWords } from "../../lib/vnode/diagram.ts";
+import { drawSvg } from "../../lib/vnode/diagram_svg.ts";
 import type { VnodeRecord } from "../../lib/vnode/record.ts";
 import type { VnodeStatus } from "../../lib/vnode/status.ts";
 import { golden } from "../cli/_berth.ts";
@@ -113,6 +114,22 @@ test("`graphOf()` gives the links with both ends, shape and whether they stand",
     ["left", "wire", true],
     ["right", "wire", false],
   ]);
+});
+
+test("devices that are lent to vnodes join nobody with anybody", () => {
+  const lent = (name: string, device: string) =>
+    vnode(name, "172.16.0.2", [], [{ ...link("", "up0", ["10.9.0.1/24"], {}), mac: "", mtu: 0, device }]);
+  const records = [lent("a", "ens5"), lent("b", "ens6")];
+  const graph = graphOf(records, records.map((record) => status(record)));
+  assert.equal(graph.lans.map(({ name }) => name), ["device ens5", "device ens6"]);
+  assert.equal(graph.links.map(({ vnode, lan }) => [vnode, lan]), [["a", "device ens5"], [
+    "b",
+    "device ens6",
+  ]]);
+  assert.match(drawGraph(graph).join("\n"), /device ens5\n[^]*╜/);
+  const svg = drawSvg(graph);
+  for (const name of ["device ens5", "device ens6"]) assert.match(svg, `>${name}<`);
+  assert.is(svg.match(/<line /g)?.length, 2);
 });
 
 test("`linkWords()` joins both ways where they are the same", () => {
