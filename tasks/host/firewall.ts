@@ -5,6 +5,7 @@ import type { Config } from "../../lib/config/types.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { checkControlDriver } from "../../lib/resource/control_device/driver.ts";
 import { deviceFacts } from "../../lib/resource/control_device/facts.ts";
+import { checkIsolated } from "../../lib/resource/control_device/isolated.ts";
 import { checkProbe } from "../../lib/resource/control_device/probe.ts";
 import { findUplinks, type Uplink } from "../../lib/resource/control_device/uplink.ts";
 import { dockerUser } from "../../lib/resource/docker_user.ts";
@@ -90,13 +91,14 @@ export async function bridgeUplink(
 
 /**
  * What would make the control network refuse what is configured, asked before the rules for it are changed: what stands
- * of it is of the other driver, or a device would be moved that nobody tells of.
+ * of it is of the other driver, a device would be moved that nobody tells of, or the machine's way out would be shut.
  */
 export async function checkControl(look: Look, { host: { controlNet } }: Config): Promise<void> {
-  const { device, driver, address, probe } = controlNet;
+  const { device, driver, address, subnet, probe } = controlNet;
   await checkControlDriver(look, CONTROL_NETWORK, device === undefined ? "bridge" : driver);
-  if (device === undefined || driver === "macvlan") return;
+  if (device !== undefined && driver === "macvlan") return;
   const { wanted, moved } = await findUplinks(look, { device, bridge: CONTROL_NETWORK, address });
+  if (device === undefined && moved === null) await checkIsolated(look, { bridge: CONTROL_NETWORK, subnet });
   if (wanted === null || wanted.name === moved) return;
   const found = await deviceFacts(look, wanted.name);
   if (found !== null && found.master !== CONTROL_NETWORK) checkProbe(found, probe);

@@ -59,15 +59,19 @@ export async function managerFreed(
   control: Omit<ControlDevice, "device">,
   wanted: string | null,
 ): Promise<readonly AnyResource[]> {
-  const files = await interfacesFiles(look);
-  const held = [...await networkdDevices(look), ...files.flatMap(({ text }) => formDevices(text))];
   const resources: AnyResource[] = [];
-  for (const device of [...new Set(held)].filter((one) => one !== wanted)) {
+  for (const device of (await formedDevices(look)).filter((one) => one !== wanted)) {
     const found = await managedDevice(look, { ...control, device });
     if (found.kind === "networkd") resources.push(...(await networkdResources(look, found)).map(freed));
     if (found.kind === "ifupdown") resources.push(...(await ifupdownResources(look, found)).map(freed));
   }
   return resources;
+}
+
+/** The devices whose forms of ours stand in managers' files. */
+export async function formedDevices(look: Look): Promise<readonly string[]> {
+  const files = await interfacesFiles(look);
+  return [...new Set([...await networkdDevices(look), ...files.flatMap(({ text }) => formDevices(text))])];
 }
 
 /** A form that is not wanted: what takes it away is what there is to do. */

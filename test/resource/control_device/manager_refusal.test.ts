@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BerthError } from "../../../lib/log/error.ts";
+import { checkGivenBack } from "../../../lib/resource/control_device/isolated.ts";
 import { managedDevice, managerForm } from "../../../lib/resource/control_device/manager.ts";
 import type { ManagerKind } from "../../../lib/resource/control_device/manager_types.ts";
 import {
@@ -214,6 +215,29 @@ test("others: how to take the device from them, and who takes it", async () => {
 test("a bridge that the operator has made is taken as it is", async () => {
   const look = asPort(machineWith({ "/run/NetworkManager/devices/3": managed(true) }, [NETWORK_MANAGER]));
   assert.equal(await managerForm(look, CONTROL), { kind: "networkmanager", resources: [] });
+});
+
+test("a port that the operator has made is not given back against his files; one of berth's is", async () => {
+  const refusal = (files: Record<string, string>, processes: readonly (readonly string[])[] = [NETWORKD]) =>
+    checkGivenBack(asPort(machineWith(files, processes)), CONTROL).then(() => null, (error: BerthError) => {
+      assert.is(error.code, "refused");
+      return error.message;
+    });
+  const own = "/etc/systemd/network/20-eth0.network";
+  const held = (text: string) => ({ "/run/systemd/netif/links/3": linkFile(own), [own]: text });
+  const by = (kind: string) =>
+    new RegExp(`"eth0" is on bridge "_dockercnet" by files of ${kind} that are not`);
+  assert.match((await refusal(held("[Match]\nName=eth0\n[Network]\nBridge=_dockercnet\n")))!, by("networkd"));
+  assert.is(await refusal(held("[Match]\nName=eth0\n[Network]\nDHCP=yes\n")), null);
+  const netplan = { "/run/systemd/netif/links/3": linkFile(NETPLAN), [NETPLAN]: "" };
+  assert.match((await refusal(netplan))!, by("netplan"));
+  const note = { "/run/NetworkManager/devices/3": managed(true) };
+  assert.match((await refusal(note, [NETWORK_MANAGER]))!, by("networkmanager"));
+  const stanzas =
+    "iface eth0 inet manual\nauto _dockercnet\niface _dockercnet inet dhcp\n  bridge_ports eth0\n";
+  assert.match((await refusal({ "/etc/network/interfaces": stanzas }, []))!, by("ifupdown"));
+  assert.is(await refusal(INTERFACES_DHCP, []), null);
+  assert.is(await refusal({}, []), null, "nobody's after a reboot");
 });
 
 test.run();
