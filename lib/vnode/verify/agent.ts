@@ -35,6 +35,8 @@ const FLING_MS = 100;
 const GREET_US = 20_000;
 /** How long an echo says goodbye, which only tells the other one that it may end. */
 const BYE_MS = 1000;
+/** Connections of a TCP flood: one's window holds less than a queue that should stand. */
+const TCP_LINES = 4;
 /** Between two looks at the clock while a TCP flood waits for the other one to read. */
 const DRAIN_MS = 100;
 /** Written at once into a TCP flood. */
@@ -318,21 +320,25 @@ async function floodTcp(task: FloodTask, left: () => number): Promise<Sent> {
     if (connection === null) await pause(GREET_US / 1000);
   }
   if (connection === null) return { reached: false, sent: 0, ms: 0, endUs: nowUs() };
-  const line = connection;
+  const more = Array.from({ length: TCP_LINES - 1 }, () => dial(task, Math.min(task.waitMs, left())));
+  const lines = [connection, ...(await Promise.all(more)).filter((line) => line !== null)];
   const begin = performance.now();
   const chunk = Buffer.alloc(TCP_CHUNK);
   chunk.writeUInt32BE(task.flow, 0);
-  let [sent, broken] = [0, false];
-  line.on("error", () => broken = true);
-  while (!broken && left() > 0 && performance.now() - begin < task.ms) {
-    if (!line.writableNeedDrain) {
-      sent += chunk.length;
-      if (line.write(chunk)) continue;
+  let sent = 0;
+  await Promise.all(lines.map(async (line) => {
+    let broken = false;
+    line.on("error", () => broken = true);
+    while (!broken && left() > 0 && performance.now() - begin < task.ms) {
+      if (!line.writableNeedDrain) {
+        sent += chunk.length;
+        if (line.write(chunk)) continue;
+      }
+      // An end of it is told by `broken`, or by the clock.
+      await once(line, "drain", { signal: AbortSignal.timeout(DRAIN_MS) }).catch(() => {});
     }
-    // An end of it is told by `broken`, or by the clock.
-    await once(line, "drain", { signal: AbortSignal.timeout(DRAIN_MS) }).catch(() => {});
-  }
-  line.destroy();
+    line.destroy();
+  }));
   return { reached: true, sent, ms: performance.now() - begin, endUs: nowUs() };
 }
 
