@@ -89,7 +89,7 @@ export async function wire(
     const made = steps.flatMap((step) => step.makes ?? []);
     const half = seen.settled ? [...new Set([...seen.half ?? [], ...made])] : [];
     if (half.length > 0) await writeLife(host, wiring.vnode, life, seen.port, half);
-    await runSteps(host, wiring, life, steps);
+    await runSteps(host, wiring, life, steps, options);
     if (!seen.settled || options.names === true) await writeNames(host, wiring, options.hostsPath);
     if (steps.length > 0 && options.readBack !== false) await readBack(host, wiring, life, seen.settled);
     if (!seen.settled || half.length > 0 || steps.some((step) => step.resource.startsWith("control"))) {
@@ -113,12 +113,29 @@ async function ownSteps(
   return [...inside, ...(named === null ? [] : [named])];
 }
 
-/** Runs steps. What they give back to the host is made what it was, or handed in elsewhere, by a second look. */
-async function runSteps(host: Host, wiring: Wiring, life: Life, steps: readonly Step[]): Promise<void> {
-  await applySteps(host, wiring.vnode, steps, life.pid);
-  if (!steps.some(({ frees }) => frees)) return;
-  const seen = await see(host, wiring, life, readHostView(host));
-  await applySteps(host, wiring.vnode, stepsOf(wiring, seen), life.pid);
+/**
+ * Runs steps. What they give back to the host is made what it was, or handed in elsewhere, by a second look. And so where
+ * they fail with a device among them: udev gives one that came back its name at any moment.
+ */
+async function runSteps(
+  host: Host,
+  wiring: Wiring,
+  life: Life,
+  steps: readonly Step[],
+  options: WireOptions,
+): Promise<void> {
+  const again = async (all: typeof allSteps) => {
+    const seen = await see(host, wiring, life, readHostView(host));
+    await applySteps(host, wiring.vnode, await all(host, wiring, seen, options), life.pid);
+  };
+  try {
+    await applySteps(host, wiring.vnode, steps, life.pid);
+  } catch (error) {
+    if (!wiring.links.some(({ kind }) => kind === "device")) throw error;
+    await again(allSteps);
+  }
+  // What was changed inside is given by now.
+  if (steps.some(({ frees }) => frees)) await again((_, own, seen) => Promise.resolve(stepsOf(own, seen)));
 }
 
 /** Waits for devices that the kernel has still to give back from the life before. */
@@ -148,7 +165,7 @@ async function giveInside(
 ): Promise<void> {
   await withLock(host, wiring.vnode, options, async () => {
     if ((await startTimeOf(host, life.pid)) !== life.startTime) return;
-    await runSteps(host, wiring, life, steps);
+    await runSteps(host, wiring, life, steps, options);
     if (options.names === true) await writeNames(host, wiring, options.hostsPath);
   });
 }
@@ -168,8 +185,9 @@ export async function unwire(
   }
   await awaitHome(host, vnode, options.spec);
   return await withLock(host, vnode, options, async () => {
-    const { steps, gone } = await endSteps(host, vnode, await readHostView(host), options);
-    await applySteps(host, vnode, steps, null);
+    const { steps, gone } = await endNow(host, vnode, async () => {
+      return await endSteps(host, vnode, await readHostView(host), options);
+    });
     if (gone) await host.remove(lifePath(vnode));
     return { steps, changed: steps.length > 0, generation: null };
   });
@@ -195,15 +213,32 @@ export interface Gone {
 export async function unwireAll(host: Host, gone: readonly Gone[]): Promise<void> {
   if (gone.length === 0) return;
   await Promise.all(gone.map(({ vnode, spec }) => awaitHome(host, vnode, spec)));
-  const view = await readHostView(host);
-  const ended = await Promise.all(
-    gone.map(({ vnode, spec }) =>
-      endSteps(host, vnode, view, { force: "all", ...(spec !== undefined && { spec }) })
-    ),
-  );
-  const steps = ended.flatMap((one) => one.steps);
-  await applySteps(host, gone.map(({ vnode }) => vnode).join(", "), steps, null);
+  await endNow(host, gone.map(({ vnode }) => vnode).join(", "), async () => {
+    const view = await readHostView(host);
+    const ended = await Promise.all(
+      gone.map(({ vnode, spec }) =>
+        endSteps(host, vnode, view, { force: "all", ...(spec !== undefined && { spec }) })
+      ),
+    );
+    return { steps: ended.flatMap((one) => one.steps) };
+  });
   await Promise.all(gone.map(({ vnode }) => host.remove(lifePath(vnode))));
+}
+
+/** Does what a look finds to be done; where a device is among it, once more by another look (see runSteps). */
+async function endNow<Found extends { readonly steps: readonly Step[] }>(
+  host: Host,
+  vnode: string,
+  look: () => Promise<Found>,
+): Promise<Found> {
+  const found = await look();
+  try {
+    await applySteps(host, vnode, found.steps, null);
+  } catch (error) {
+    if (!found.steps.some(({ verb }) => verb === "restore")) throw error;
+    await applySteps(host, vnode, (await look()).steps, null);
+  }
+  return found;
 }
 
 /** What stands for lives of a vnode that are over, as steps that take it away. */

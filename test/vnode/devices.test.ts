@@ -137,6 +137,34 @@ test("a device that would be lost, or that is the machine's own way out, is refu
   assert.match(await errorOf(up(world.ground, vnodes, lans)), "is not on this machine");
 });
 
+test("a device that udev renames between a look and what follows from it comes home, and goes in again", async () => {
+  const world = machine();
+  const { host, kernel, ground, containers } = world;
+  const { vnodes, lans } = lab();
+  good(await up(ground, vnodes, lans));
+  const exec = host.exec.bind(host);
+  let renamed = 0;
+  const meddled: typeof exec = (command) => {
+    const link = kernel.links.get("lan0");
+    if (link !== undefined && command.input?.includes("link set dev lan0 ") === true) {
+      kernel.rename(link, "ens5");
+      renamed++;
+    }
+    return exec(command);
+  };
+  Object.assign(host, { exec: meddled });
+  good(await halt(ground, ["left"]));
+  atHome(world);
+  good(await boot(ground, ["left"]));
+  // Killed by whomever, and started before anybody has looked.
+  const container = containers.get("left")!;
+  kernel.die(container.state.pid);
+  Object.assign(container.state, { running: false, pid: 0 });
+  good(await boot(ground, ["left"]));
+  inside(world);
+  assert.is(renamed, 2);
+});
+
 test("the gate leaves a start with a device to berth, also where it was prepared for none before", async () => {
   const { ground, host, containers } = machine();
   const bare = lab("", "");
