@@ -100,7 +100,12 @@ export async function wire(
 }
 
 async function allSteps(look: Look, wiring: Wiring, seen: Seen, options: WireOptions): Promise<Step[]> {
-  return [...stepsOf(wiring, seen), ...(seen.settled ? await ownSteps(look, wiring, options) : [])];
+  const steps = stepsOf(wiring, seen);
+  if (!seen.settled) return steps;
+  // Last those routes that a link made anew has lost: they may lean on what another link is given in the same pass.
+  const routes = steps.filter(({ resource }) => resource === `routes ${wiring.vnode}`);
+  const others = steps.filter((step) => !routes.includes(step));
+  return [...others, ...await ownSteps(look, wiring, options), ...routes];
 }
 
 /** What the operator changed of a life that is settled. */

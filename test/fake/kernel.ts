@@ -23,6 +23,8 @@ export class FakeKernel {
   readonly elements = new Map<string, Map<string, string>>();
   /** Commands that change something, so far. */
   changes = 0;
+  /** Refuses a route of IPv4 whose next hop no interface leads to, as a real one does. */
+  findsNextHops = false;
   /** Fails the next so many changing commands. */
   failing = 0;
   #untilDeath = Infinity;

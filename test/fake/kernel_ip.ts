@@ -75,8 +75,12 @@ export function ipLine(kernel: FakeKernel, line: string, pid: number | null): vo
     if (link.mtu < 1280 && address.includes(":")) throw new Error("RTNETLINK answers: Invalid argument");
     if (!isThere) link.addresses.push(address);
   } else if (line.startsWith("addr flush ")) flush(find(after("dev")!), after("to")!);
-  else if (line.startsWith("route ")) routeLine(kernel.routes.get(pid!)!, words);
-  else throw new Error(`The fake ip does not know "${line}"`);
+  else if (line.startsWith("route ")) {
+    if (kernel.findsNextHops && words[1] === "replace" && after("via")?.includes(".") === true) {
+      requireNear(links, after("via")!);
+    }
+    routeLine(kernel.routes.get(pid!)!, words);
+  } else throw new Error(`The fake ip does not know "${line}"`);
 }
 
 /** The kernel has no IPv6 on less than 1280 bytes: its addresses go, and do not come back. */
@@ -98,6 +102,19 @@ function flush(link: Link, to: string): void {
   );
 }
 
+/** A next hop must lie in a subnet of an interface. */
+function requireNear(links: ReadonlyMap<string, Link>, via: string): void {
+  const bits = (address: string) =>
+    address.split(".").map((byte) => Number(byte).toString(2).padStart(8, "0")).join("");
+  const isNear = (one: string) => {
+    const [address = "", prefix] = one.split("/");
+    return !address.includes(":") &&
+      bits(address).slice(0, Number(prefix)) === bits(via).slice(0, Number(prefix));
+  };
+  if ([...links.values()].some(({ addresses }) => addresses.some(isNear))) return;
+  throw new Error("Error: Nexthop has invalid gateway.");
+}
+
 /** A route of each destination and metric; those of IPv6 by a blackhole in their place, as berth takes them away. */
 function routeLine(routes: string[], [, verb = "", ...rest]: readonly string[]): void {
   const drop = (wanted: (route: string) => boolean) => {
@@ -106,7 +123,8 @@ function routeLine(routes: string[], [, verb = "", ...rest]: readonly string[]):
   const to = rest.find((word) => !["exact", "blackhole"].includes(word))!;
   if (verb !== "flush") drop((route) => route.split(" ").includes(to));
   if (verb === "replace") routes.push(rest.join(" "));
-  if (verb === "flush") drop((route) => route === rest.slice(1).join(" "));
+  const flushed = rest.slice(1).join(" ");
+  if (verb === "flush") drop((route) => route === flushed || route.startsWith(`${flushed} dev `));
 }
 
 /** As `ip -j -4 route show` prints them, or -6. */
