@@ -1,6 +1,7 @@
 // The lans of several vnodes: made before the first of them, taken away with the last. What one lan is, is lan.ts's.
 import type { LanSpec } from "../config/types.ts";
 import { ipBatch, nftBatch } from "../host/batch.ts";
+import { locked } from "../host/locked.ts";
 import type { Command, Host } from "../host/types.ts";
 import type { Ground } from "./ground.ts";
 import { type LanParts, lanParts } from "./lan.ts";
@@ -73,12 +74,7 @@ export async function tellLans(
 const LANS_MS = 60_000;
 
 async function alone(host: Host, work: () => Promise<void>): Promise<void> {
-  const lock = await host.lock(LANS_LOCK, { waitMs: LANS_MS });
-  try {
-    await work();
-  } finally {
-    await lock.release();
-  }
+  await locked(host, LANS_LOCK, { waitMs: LANS_MS }, work);
 }
 
 /**
