@@ -1,6 +1,7 @@
 // ensure: look, compare, refuse what lacks consent, journal, change, look again. The same for one thing and for many
 // at once. Plan mode stops after comparing. Undoing stands in undo.ts.
 import { bootId } from "../host/facts.ts";
+import { locked } from "../host/locked.ts";
 import type { Host, Look } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { Log } from "../log/log.ts";
@@ -82,12 +83,7 @@ export const HOST_LOCK = "/run/berth/lock/host";
 const HOST_LOCK_MS = 300_000;
 
 async function alone<T>({ host }: EnsureOptions, work: () => Promise<T>): Promise<T> {
-  const lock = await host.lock(HOST_LOCK, { waitMs: HOST_LOCK_MS });
-  try {
-    return await work();
-  } finally {
-    await lock.release();
-  }
+  return await locked(host, HOST_LOCK, { waitMs: HOST_LOCK_MS }, work);
 }
 
 async function ensureResources(
