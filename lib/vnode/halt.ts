@@ -3,7 +3,7 @@
 import { prepareGate } from "../gate/prepare.ts";
 import { BerthError } from "../log/error.ts";
 import { forEach, type Ground, type Outcome } from "./ground.ts";
-import { lackingFeatures, refuseLacking } from "./kernel_features.ts";
+import { lackingFeatures, refuseLacking, refuseLackingLans } from "./kernel_features.ts";
 import { knownRecord } from "./known.ts";
 import { ensureLans, lansOfRecords } from "./lans.ts";
 import { effectiveSpec } from "./live.ts";
@@ -94,6 +94,7 @@ export async function boot(ground: Ground, names: readonly string[]): Promise<Ou
   const lacking = ground.mode === "apply"
     ? await lackingFeatures(ground.host, records.map((record) => effectiveSpec(record)))
     : new Map<string, never>();
+  if (ground.mode === "apply") await refuseLackingLans(ground.host, lansOfRecords(records));
   await ensureLans(ground, lansOfRecords(records));
   await ensureRules(ground, await readRecords(ground.host));
   const begun = await forEachInTurn(ground, records, async ({ name }): Promise<Begun> => {

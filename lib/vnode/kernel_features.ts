@@ -1,7 +1,7 @@
-// What the kernel and tc must have for links to be shaped: tried in a network namespace that is gone with the trying.
+// What the kernel and tc must have for links to be shaped and for lans to be made: tried in a network namespace that is gone with the trying.
 // Nothing else tells for sure: a kernel may have it built in and say so nowhere, or load it only when it is asked for.
 import { needsNetem } from "../config/segments.ts";
-import type { Shape, VnodeSpec } from "../config/types.ts";
+import type { LanSpec, Shape, VnodeSpec } from "../config/types.ts";
 import type { Host } from "../host/types.ts";
 import { BerthError, type Issue } from "../log/error.ts";
 
@@ -113,6 +113,43 @@ function lackOf(feature: Feature): Omit<Issue, "place" | "path"> {
     wanted: feature,
     next: `modprobe ${feature}, or leave this shaping out`,
   };
+}
+
+/** What a lan takes beyond a bridge, by the key that asks for it. */
+const LAN_FEATURES: readonly (readonly [key: "vxlan" | "vlan" | "driver", feature: Feature, what: string])[] =
+  [
+    ["vxlan", "vxlan", "Its tunnel needs"],
+    ["vlan", "8021q", "Its VLAN needs"],
+    ["driver", "macvlan", "Links without an end on the host need"],
+  ];
+
+/**
+ * Refuses lans that this kernel cannot make, before anything of them is made.
+ *
+ * @throws {BerthError} code `missing`, with an issue for each lan and feature.
+ */
+export async function refuseLackingLans(host: Host, lans: readonly LanSpec[]): Promise<void> {
+  const wanted = lans.flatMap((lan) =>
+    LAN_FEATURES.filter(([key]) => lan[key] !== undefined)
+      .map(([key, feature, what]) => ({ lan: lan.name, key, feature, what }))
+  );
+  const missing = await missingFeatures(host, wanted.map(({ feature }) => feature));
+  const issues = wanted.filter(({ feature }) => missing.includes(feature)).map((one): Issue => ({
+    place: `lan ${one.lan}`,
+    path: `lans.${one.lan}.${one.key}`,
+    message: `${one.what} the kernel's ${one.feature}, which it does not have`,
+    found: `no module ${one.feature}`,
+    wanted: one.feature,
+    next: `modprobe ${one.feature}, or leave "${one.key}" out`,
+  }));
+  if (issues.length === 0) return;
+  throw new BerthError({
+    code: "missing",
+    object: "this vhost",
+    message: "The kernel cannot make lans as they are asked for",
+    issues,
+    next: "berth host kernel, or leave out what is named",
+  });
 }
 
 /** @throws {BerthError} code `missing` where something is. */

@@ -9,6 +9,7 @@ import type { Ground, Outcome } from "./ground.ts";
 import { waitsForStart } from "./inside.ts";
 import { handOver, requirePorts } from "./handover.ts";
 import { insideDifference } from "./inside_state.ts";
+import { refuseLackingLans } from "./kernel_features.ts";
 import { ensureLans, keepLans, lansOfRecords, removeLonelyLans, tellLans } from "./lans.ts";
 import { lifeOf } from "./life.ts";
 import { droppedLive, effectiveSpec, keptLive } from "./live.ts";
@@ -57,6 +58,7 @@ export async function up(
   const all = [...others.map((record) => record.spec), ...declared];
   const specs = declared.map(resolverOf(all, [...lansOfRecords(others), ...lans]));
   const used = lans.filter((one) => specs.some((spec) => spec.links.some((link) => link.lan === one.name)));
+  if (ground.mode === "apply") await refuseLackingLans(ground.host, used);
   const made = await ensureLans(ground, used);
   await ensureRules(ground, [...others, ...specs.map((spec) => ({ name: spec.name, spec }))]);
   if (ground.mode === "apply") await tellLans(ground.host, used, others);

@@ -128,6 +128,23 @@ async function refusals(box: Sandbox): Promise<void> {
   assert.match(said.stderr, "Set mtu: 1450");
   assert.match(said.stderr, 'Peer 198.51.100.2 of lan "wide" is this host itself');
   assert.is(await standing(box, "wide"), "");
+  // The one kind of lan that this kernel may not have.
+  const has = await box.run([
+    "unshare",
+    "-n",
+    "sh",
+    "-c",
+    "ip link add a0 type veth peer name a1 &&\n" +
+    "ip link add link a0 name a2 type vlan id 2",
+  ]);
+  if (has.exit === 0) return;
+  const { vnodes } = lan({}, 1450);
+  await put(box, { lans: { wide: { subnet: "10.1.0.0/24", device: "vhost", vlan: 7 } }, vnodes });
+  const lacking = await box.run(["berth", "vnode", "up"]);
+  assert.is(lacking.exit, 4, lacking.stderr);
+  assert.match(lacking.stderr, "Its VLAN needs the kernel's 8021q, which it does not have");
+  assert.match(lacking.stderr, "modprobe 8021q");
+  assert.is(await standing(box, "wide"), "");
 }
 
 test("a tunnel carries a lan to its peers and nobody else, and goes with its last vnode", async () => {
