@@ -6,6 +6,7 @@ import { CONTROL_TABLE } from "../resource/firewall.ts";
 import { LAN_SETS } from "../resource/firewall_lans.ts";
 import { FORWARDS, NAT_TABLE, styleChain, VNODE_SETS, VNODES_TABLE } from "../resource/firewall_vnodes.ts";
 import { canonicalNumber, type Element } from "../resource/nft_elements.ts";
+import { ipv6Digits, ipv6Text, linkLocalDigits } from "./ipv6.ts";
 import { hostEndName } from "./names.ts";
 import { hasOwnChain, ownChainName } from "./vnode_rules.ts";
 
@@ -58,41 +59,6 @@ function controlElements(spec: VnodeSpec): Element[] {
   ];
 }
 
-/** The link-local address that the kernel makes from a MAC (EUI-64), as 32 digits. */
-function linkLocal(mac: string): string {
-  const bytes = mac.split(":").map((byte) => Number.parseInt(byte, 16));
-  const [first = 0, ...rest] = bytes;
-  return "fe80000000000000" +
-    [first ^ 2, rest[0]!, rest[1]!, 0xff, 0xfe, ...rest.slice(2)].map(byteText).join("");
-}
-
-const byteText = (byte: number) => byte.toString(16).padStart(2, "0");
-
-/** An address of RFC 5952's form as 32 digits. */
-function ipv6Digits(address: string): string {
-  const [head = "", tail] = address.split("::") as [string, string?];
-  const groups = (text: string) => text === "" ? [] : text.split(":").map((one) => one.padStart(4, "0"));
-  if (tail === undefined) return groups(head).join("");
-  const [first, last] = [groups(head), groups(tail)];
-  return [...first, ...Array.from({ length: 8 - first.length - last.length }, () => "0000"), ...last].join(
-    "",
-  );
-}
-
-/** 32 digits as nft prints an address: the first of the longest runs of zero groups, two at least, is left out. */
-export function ipv6Text(digits: string): string {
-  const groups = digits.match(/.{4}/g)!.map((group) => group.replace(/^0{1,3}/, ""));
-  const runs = [...groups.join(":").matchAll(/(?<=^|:)0(:0)+(?=$|:)/g)];
-  const longest = runs.reduce<RegExpMatchArray | null>(
-    (best, run) => best === null || run[0].length > best[0].length ? run : best,
-    null,
-  );
-  if (longest === null) return groups.join(":");
-  const text = groups.join(":");
-  const [before, after] = [text.slice(0, longest.index), text.slice(longest.index! + longest[0].length)];
-  return `${before.replace(/:$/, "")}::${after.replace(/^:/, "")}`;
-}
-
 /** What a guarded link may claim, and that the host may be spoken to. Only a veth has an end on the host. */
 function linkElements(end: string, link: LinkSpec): Element[] {
   if (link.device !== undefined || link.driver !== undefined) return [];
@@ -107,7 +73,7 @@ function linkElements(end: string, link: LinkSpec): Element[] {
   const addresses = link.addresses.map((address) => address.split("/")[0]!);
   const six = [
     ...new Set([
-      linkLocal(mac),
+      linkLocalDigits(mac),
       ...addresses.filter((one) => one.includes(":")).map(ipv6Digits),
     ]),
   ];

@@ -1,5 +1,6 @@
 // What an operator changed of links that a vnode had before and has still: addresses, MAC, MTU, sysctls, as steps for
 // a life that runs already. Pure. Routes are network_steps.ts's; links that come and go are link_steps.ts's.
+import { linkLocal } from "./ipv6.ts";
 import type { Step } from "./step.ts";
 import { addressLine, type LinkWiring, speaksIpv6, type Sysctl, type Wiring } from "./wiring.ts";
 
@@ -52,12 +53,6 @@ function linkLocals([before, after]: Pair): readonly [old: string, now: string] 
   return before.mac === after.mac || before.mac === "" || !isKept
     ? null
     : [linkLocal(before.mac), linkLocal(after.mac)];
-}
-
-function linkLocal(mac: string): string {
-  const [a = 0, b, c, d, e, f] = mac.split(":").map((byte) => Number.parseInt(byte, 16));
-  const bytes = [a ^ 2, b, c, 0xff, 0xfe, d, e, f].map((byte) => (byte ?? 0).toString(16).padStart(2, "0"));
-  return `fe80::${bytes.join("").replace(/(....)(?=.)/g, "$1:")}`;
 }
 
 function goneSteps(vnode: string, pair: Pair): Step[] {

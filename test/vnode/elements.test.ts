@@ -2,7 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { LinkSpec, VnodeSpec } from "../../lib/config/types.ts";
-import { elementsOf, experimentNumber, ipv6Text } from "../../lib/vnode/elements.ts";
+import { elementsOf, experimentNumber } from "../../lib/vnode/elements.ts";
+import { linkLocal } from "../../lib/vnode/ipv6.ts";
 import { strayElements } from "../../lib/vnode/element_steps.ts";
 import { lifeOf } from "../../lib/vnode/life.ts";
 import { bridgeName, hostEndName, lanAlias, tunnelName, vlanName } from "../../lib/vnode/names.ts";
@@ -58,18 +59,23 @@ test("a guarded link may claim its own MAC and addresses, and the link-local one
   assert.equal(texts(specOf({ host: true })), [`lan_host_ports: ${END}`]);
 });
 
-test("ipv6Text() writes addresses as the kernel prints them", () => {
-  for (
-    const [digits, text] of [
-      ["fe80000000000000000000fffe000101", "fe80::ff:fe00:101"],
-      ["fd000001000000000000000000000001", "fd00:1::1"],
-      ["20010db8000000010001000100010001", "2001:db8:0:1:1:1:1:1"],
-      ["20010db8000000000001000000000001", "2001:db8::1:0:0:1"],
-      ["fd000000000000000000000000000000", "fd00::"],
-      ["0064ff9b000000000000000000000001", "64:ff9b::1"],
-      ["20010000000000010000000000000001", "2001:0:0:1::1"],
-    ] as const
-  ) assert.is(ipv6Text(digits), text);
+test("elementsOf() writes addresses as the kernel prints them, each once", () => {
+  const written = [
+    ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
+    ["2001:db8::1:0:0:1", "2001:db8::1:0:0:1"],
+    ["2001:0:0:1::1", "2001:0:0:1::1"],
+    ["fd00::2", "fd00::2"],
+    ["64:ff9b::1", "64:ff9b::1"],
+  ] as const;
+  const addresses = written.map(([address]) => `${address}/64`);
+  const six = texts(specOf({ antiSpoof: true, addresses })).filter((one) => one.startsWith("lan_six"));
+  const printed = new Set(["fe80::ff:fe00:101", ...written.map(([, text]) => text)]);
+  assert.equal(six, [...printed].map((text) => `lan_six: ${END} . ${MAC} . ${text}`));
+});
+
+test("linkLocal() is the address that the kernel makes of a MAC", () => {
+  assert.is(linkLocal("02:00:00:00:01:01"), "fe80::ff:fe00:101");
+  assert.is(linkLocal("52:54:00:12:34:56"), "fe80::5054:ff:fe12:3456");
 });
 
 async function wired(spec: VnodeSpec) {

@@ -153,9 +153,9 @@ test("nothing changed: no steps; one thing changed: no other link, no other key"
   assert.equal(changed({ mtu: 1400 }), ["link set dev eth1 mtu 1400"]);
   assert.equal(changed({ sysctls: { "ipv4.rp_filter": "0" } }), ["net/ipv4/conf/eth1/rp_filter 0"]);
   assert.equal(changed({ mac: "02:be:00:00:00:02" }), [
-    "addr flush dev eth1 to fe80::00be:00ff:fe00:0001/128",
+    "addr flush dev eth1 to fe80::be:ff:fe00:1/128",
     "link set dev eth1 address 02:be:00:00:00:02",
-    "addr replace fe80::00be:00ff:fe00:0002/64 dev eth1 nodad",
+    "addr replace fe80::be:ff:fe00:2/64 dev eth1 nodad",
   ]);
   assert.equal(changed({ addresses: ["10.1.0.1/24", "fd00:1::1/64", "10.1.0.5/24"] }), [
     "addr replace 10.1.0.5/24 dev eth1",
