@@ -24,6 +24,8 @@ export interface MachineOptions {
   readonly image?: string;
   /** Blank disks of so many MiB: /dev/disk/by-id/virtio-disk0 … @default {[]} */
   readonly disks?: readonly number[];
+  /** Network cards, joined by a hub: eth0, eth1 … @default {0} */
+  readonly cards?: number;
   /** @default {1536} */
   readonly memoryMiB?: number;
   /** Milliseconds from power-on to the end of the boot. @default {300000} */
@@ -133,6 +135,7 @@ export function argvOf({ image, options }: Made, console: "log" | "hand"): strin
     overlay: `${VM_FOLDER}/overlay`,
     files: `${VM_FOLDER}/files.tar`,
     disks: (options.disks ?? []).map((_, index) => `${VM_FOLDER}/disk${index}`),
+    cards: options.cards ?? 0,
     socket: SOCKET,
     memoryMiB: options.memoryMiB ?? 1536,
     nice: Number(process.env["BERTH_VM_NICE"] ?? 10),

@@ -1,5 +1,5 @@
-// How QEMU is called for a test machine. Pure. No network card: what happens in the machine stays in it. Emulated
-// (no KVM): a development machine's /dev/kvm does not help.
+// How QEMU is called for a test machine. Pure. Network cards reach each other only: what happens in the machine stays
+// in it. Emulated (no KVM): a development machine's /dev/kvm does not help.
 import type { VmImage } from "./image.ts";
 
 /** A machine's hardware. Paths are the throw-away vhost's, in which QEMU runs. */
@@ -11,6 +11,8 @@ export interface Hardware {
   readonly files: string;
   /** Raw disks beside it; their serial numbers are disk0, disk1 … */
   readonly disks: readonly string[];
+  /** Network cards, joined by a hub: eth0, eth1 … with 52:54:00:00:00:00 and on. */
+  readonly cards: number;
   /** Unix socket of the agent's port. */
   readonly socket: string;
   readonly memoryMiB: number;
@@ -28,6 +30,12 @@ export const VM_FOLDER = "/var/lib/vm";
 /** The argument vector that starts the machine. */
 export function qemuArgv(hardware: Hardware): string[] {
   const { image, disks } = hardware;
+  const cards = Array.from({ length: hardware.cards }, (_, index) => [
+    "-netdev",
+    `hubport,id=net${index},hubid=0`,
+    "-device",
+    `virtio-net-pci,netdev=net${index},romfile=,mac=52:54:00:00:00:${index.toString(16).padStart(2, "0")}`,
+  ]).flat();
   const raw = disks.flatMap((path, index) => [
     "-drive",
     `if=none,id=disk${index},file=${path},format=raw,discard=unmap`,
@@ -52,6 +60,7 @@ export function qemuArgv(hardware: Hardware): string[] {
     "-drive", `if=none,id=files,file=${hardware.files},format=raw,readonly=on`,
     "-device", "virtio-blk-pci,drive=files,serial=files",
     ...raw,
+    ...cards,
     "-device", "virtio-rng-pci",
     "-device", "virtio-serial-pci",
     "-chardev", `socket,id=agent,path=${hardware.socket},server=on,wait=off`,
