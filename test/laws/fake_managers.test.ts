@@ -20,6 +20,8 @@ const DEVICE: ManagedDevice = {
   master: null,
   networkFile: null,
   clientId: null,
+  iaid6: null,
+  isRoutable6: false,
   clients: [],
 };
 const OWN = "/etc/systemd/network/10-eth0.network";

@@ -5,11 +5,8 @@ import { BerthError } from "../../log/error.ts";
 import { addressNumber, overlap, parseSubnet } from "../ipv4.ts";
 import { gatewaysOf } from "./batch.ts";
 import { deviceFacts } from "./facts.ts";
-import { managedDevice } from "./manager.ts";
-import { interfacesFiles, ownStanzas } from "./manager_ifupdown.ts";
-import { isPortOf, networkText } from "./manager_networkd.ts";
-import type { ControlDevice, ManagedDevice } from "./manager_types.ts";
-import { parseUnitFile } from "./manager_unit_file.ts";
+import { isOperatorsPort, managedDevice } from "./manager.ts";
+import type { ControlDevice } from "./manager_types.ts";
 
 /** The control network as far as it matters here. */
 export interface IsolatedPlace {
@@ -58,15 +55,4 @@ export async function checkGivenBack(look: Look, control: ControlDevice): Promis
     next:
       `Give "${device}" its addresses again there and take the bridge away, or name it in controlNet.device`,
   });
-}
-
-/** Whether a port of the bridge is one by what the operator wrote. */
-export async function isOperatorsPort(look: Look, found: ManagedDevice): Promise<boolean> {
-  const { kind, bridge, networkFile } = found;
-  // berth moves nothing that these hold: who has put it there is their operator.
-  if (["netplan", "networkmanager", "ifupdown2"].includes(kind)) return true;
-  if (kind === "networkd" && networkFile !== null) {
-    return isPortOf(parseUnitFile(await networkText(look, networkFile) ?? ""), bridge);
-  }
-  return kind === "ifupdown" && ownStanzas(await interfacesFiles(look), bridge).length > 0;
 }

@@ -9,9 +9,11 @@ import { checkInterfaces, interfacesFiles, ownStanzas, rewritten } from "./manag
 import { ifupdownHolds } from "./manager_ifupdown_form.ts";
 import { formDevices } from "./manager_interfaces.ts";
 import {
+  asksOnlyDhcp6,
   iaidOf,
   iaidOfForm,
   isOurNetworkFile,
+  isPortOf,
   networkdDevices,
   networkdForm,
   networkdPaths,
@@ -39,9 +41,11 @@ import { lastValue, parseUnitFile } from "./manager_unit_file.ts";
  */
 export async function managerForm(look: Look, control: ControlDevice): Promise<ManagerForm> {
   const found = await managedDevice(look, control);
+  const isPort = found.master === control.bridge;
+  if (isPort && await isOperatorsPort(look, found)) return { kind: found.kind, resources: [] };
   if (found.kind === "networkd") return { kind: "networkd", resources: await networkdResources(look, found) };
   if (found.kind === "ifupdown") return { kind: "ifupdown", resources: await ifupdownResources(look, found) };
-  if (found.kind === "none" || found.master === control.bridge) return { kind: found.kind, resources: [] };
+  if (found.kind === "none" || isPort) return { kind: found.kind, resources: [] };
   throw managerRefusal(found, {
     network: found.networkFile === null ? null : await networkText(look, found.networkFile),
     connection: found.kind === "networkmanager" ? await connectionText(look, found.index) : null,
@@ -125,10 +129,13 @@ export async function managedDevice(look: Look, control: ControlDevice): Promise
   if (kinds.length === 0 && await isDhcpcds(look, device)) kinds.push("dhcpcd");
   if (kinds.length > 1) throw twoManagers(device, kinds);
   const master = (await look.readLink(`/sys/class/net/${device}/master`))?.split("/").at(-1) ?? null;
-  const clientId = heldBy === "" || isOurNetworkFile(heldBy)
+  // By a file of ours the device asks for no lease.
+  const isAsking = heldBy !== "" && !isOurNetworkFile(heldBy);
+  const clientId = !isAsking
     ? null
     : /^CLIENTID=([0-9a-f]+)$/m.exec(await look.readText(`/run/systemd/netif/leases/${index}`) ?? "")?.[1] ??
       null;
+  const iaid6 = isAsking ? /^0x([0-9a-f]{1,8})$/i.exec(held["DHCP6_CLIENT_IAID"] ?? "")?.[1] : undefined;
   return {
     ...control,
     kind: kinds[0] ?? "none",
@@ -138,8 +145,21 @@ export async function managedDevice(look: Look, control: ControlDevice): Promise
     master,
     networkFile,
     clientId,
+    iaid6: iaid6 === undefined ? null : Number.parseInt(iaid6, 16),
+    isRoutable6: held["ADMIN_STATE"] === "configured" && held["IPV6_ADDRESS_STATE"] === "routable",
     clients,
   };
+}
+
+/** Whether a port of the bridge is one by what the operator wrote. */
+export async function isOperatorsPort(look: Look, found: ManagedDevice): Promise<boolean> {
+  const { kind, bridge, networkFile } = found;
+  // berth moves nothing that these hold: who has put it there is their operator.
+  if (["netplan", "networkmanager", "ifupdown2"].includes(kind)) return true;
+  if (kind === "networkd" && networkFile !== null) {
+    return isPortOf(parseUnitFile(await networkText(look, networkFile) ?? ""), bridge);
+  }
+  return kind === "ifupdown" && ownStanzas(await interfacesFiles(look), bridge).length > 0;
 }
 
 function twoManagers(device: string, kinds: readonly ManagerKind[]): BerthError {
@@ -188,10 +208,12 @@ async function networkdResources(look: Look, found: ManagedDevice) {
   // The device's own file is gone since: what we made of it is what there is.
   if (networkFile === null || network === null) return [];
   const ours = await look.readText(networkdPaths(prefixBefore(networkFile)).bridge);
-  // A bridge that got its addresses otherwise so far has no lease that could be lost.
-  const iaid = found.clientId === null
-    ? iaidOfForm(ours ?? "") ?? (ours === null ? null : undefined)
-    : iaidOf(found.clientId);
+  const of4 = found.clientId === null ? null : iaidOf(found.clientId);
+  const of6 = iaidOfForm(ours ?? "") ?? found.iaid6;
+  // A bridge that got its addresses otherwise so far has no lease that could be lost; nor has a device that asks for
+  // DHCPv6 only and has addresses without: a client whom no router has told to ask has no IAID.
+  const isWithout = ours !== null || (found.isRoutable6 && asksOnlyDhcp6(network));
+  const iaid = of4 ?? of6 ?? (isWithout ? undefined : null);
   return [networkdHolds(found, networkdForm(found, networkFile, network, iaid), networkFile)];
 }
 

@@ -178,11 +178,20 @@ export function networkdForm(
   };
 }
 
+/** DHCP= of a .network file in lower case; legacy words are v4 and v6, and "both" for "yes". */
+function dhcpOf(sections: readonly UnitSection[]): string {
+  return (lastValue(sections, "Network", "DHCP") ?? "no").toLowerCase();
+}
+
+/** Whether it asks for DHCPv6 leases and no others. */
+export function asksOnlyDhcp6(network: string): boolean {
+  return ["ipv6", "v6"].includes(dhcpOf(parseUnitFile(network)));
+}
+
 /** Sections with the IAID, for the protocols in use that do not name one themselves. */
 function identity(networkFile: string, { bridge }: DividedNetwork, iaid: number | null | undefined) {
   if (iaid === undefined) return [];
-  // Legacy words: v4 and v6, and "both" for "yes".
-  const dhcp = (lastValue(bridge, "Network", "DHCP") ?? "no").toLowerCase();
+  const dhcp = dhcpOf(bridge);
   const isAny = ["yes", "true", "on", "1", "both"].includes(dhcp);
   const wants4 = (isAny || dhcp === "ipv4" || dhcp === "v4") &&
     lastValue(bridge, "DHCPv4", "ClientIdentifier") !== "mac" &&
@@ -204,8 +213,13 @@ function identity(networkFile: string, { bridge }: DividedNetwork, iaid: number 
   throw new BerthError({
     code: "refused",
     object: `file ${networkFile}`,
-    message: "Cannot keep the leases: networkd tells no IAID, because there is no DHCPv4 lease",
-    next: `Wait for the lease, or add to "${networkFile}" the IAID that the server knows:\n` +
+    message: `Cannot keep the leases: networkd tells no IAID, because there is ${
+      of6 ? "no DHCPv6 client at work" : "no DHCPv4 lease"
+    }`,
+    next:
+      `Wait for the lease${
+        isAny ? ', or, where only IPv6 is to be had, write "DHCP=ipv6" instead' : ""
+      }; or add to "${networkFile}" the IAID that the server knows:\n` +
       (of4 ? "[DHCPv4]\nIAID=NUMBER\n" : "") + (of6 ? "[DHCPv6]\nIAID=NUMBER\n" : ""),
   });
 }

@@ -44,6 +44,10 @@ export interface ManagedDevice extends ControlDevice {
   readonly networkFile: string | null;
   /** networkd: the client identifier of its lease, in hex digits. */
   readonly clientId: string | null;
+  /** networkd: the IAID of its DHCPv6 client, as soon as a router has told it to ask. */
+  readonly iaid6: number | null;
+  /** networkd: it is set up, with IPv6 addresses that are not link-local. */
+  readonly isRoutable6: boolean;
   /** DHCP clients that run for it (argv by pid). */
   readonly clients: readonly DhcpClient[];
 }

@@ -4,7 +4,6 @@ import * as assert from "uvu/assert";
 import { BerthError } from "../../../lib/log/error.ts";
 import { managerForm, managerFreed } from "../../../lib/resource/control_device/manager.ts";
 import { iaidOf, networkdForm, prefixBefore } from "../../../lib/resource/control_device/manager_networkd.ts";
-import { managersAside } from "../../../lib/resource/control_device/manager_aside.ts";
 import type { NetworkdState } from "../../../lib/resource/control_device/manager_networkd_form.ts";
 import {
   allValues,
@@ -303,59 +302,32 @@ test("a link that networkd leaves alone is not its", async () => {
   assert.is((await managerForm(stopped, CONTROL)).kind, "none", "notes of a networkd that does not run");
 });
 
-test("networkd leaves alone what berth makes, by a file it reads at once", async () => {
-  assert.equal(await managersAside(machineWith({}), "_dockercnet", ["bbr-*"]), [], "no networkd, no file");
-  const host = machineWith({}, [NETWORKD]);
-  const [aside] = await managersAside(host, "_dockercnet", ["bbr-*"]);
-  const [change] = aside!.diff(await aside!.observe(host));
-  const [write, reload] = change!.do;
-  assert.ok("write" in write! && write.write === "/etc/systemd/network/05-berth-unmanaged.network");
-  assert.ok(BRIDGE < write.write && PORT < write.write, "the files for a bridge with a device come first");
-  assert.match(write.text, "[Match]\nName=_dockercnet bbr-*\n\n[Link]\nUnmanaged=yes\n");
-  assert.ok("run" in reload!);
-  await host.writeText(write.write, write.text);
-  const there = await aside!.observe(host);
-  assert.equal(aside!.diff(there), []);
-  assert.is(aside!.revert(null, there)[0]!.do.length, 2);
-  await host.remove(write.write);
-  assert.equal(aside!.revert(null, await aside!.observe(host)), []);
-});
+/** The device's link file in a network without DHCPv4. */
+const sixOnly = (more: string) =>
+  linkFile(OWN).replace("IPV4_ADDRESS_STATE=routable", "IPV4_ADDRESS_STATE=off")
+    .replace("IPV6_ADDRESS_STATE=degraded", "IPV6_ADDRESS_STATE=routable") + more;
 
-/** What networkd is told to leave alone on a machine with these files. */
-async function leftAlone(files: Readonly<Record<string, string>>): Promise<string> {
-  const host = machineWith(files, [NETWORKD]);
-  const [aside] = await managersAside(host, "_dockercnet", ["bbr-*"]);
-  const [write] = aside!.diff(await aside!.observe(host))[0]!.do;
-  return /^Name=(.*)$/m.exec("write" in write! ? write.text ?? "" : "")![1]!;
-}
-
-test("a bridge that the operator's own files make stays with networkd: without them its address would go", async () => {
-  const run = "/run/systemd/network";
-  const netplan = {
-    [`${run}/10-netplan-_dockercnet.netdev`]: "[NetDev]\nName=_dockercnet\nKind=bridge\n",
-    [`${run}/10-netplan-_dockercnet.network`]: "[Match]\nName=_dockercnet\n\n[Network]\nDHCP=ipv4\n",
-    [`${run}/10-netplan-eth0.network`]: "[Match]\nName=eth0\n\n[Network]\nBridge=_dockercnet\n",
+test("IPv6 only: the IAID is the DHCPv6 client's; without one there is no lease to keep, or a way is told", async () => {
+  const bridgeOf = async (network: string, more: string) => {
+    const host = machineWith({ "/run/systemd/netif/links/3": sixOnly(more), [OWN]: network }, [NETWORKD]);
+    const [form] = (await managerForm(host, CONTROL)).resources;
+    return (form!.desired as NetworkdState).files[BRIDGE]!;
   };
-  assert.is(await leftAlone(netplan), "bbr-*");
-  const byMac = {
-    "/etc/systemd/network/20-cnet.network":
-      `[Match]\nMACAddress=${MAC}\nType=bridge\n\n[Network]\nDHCP=ipv4\n`,
-    "/etc/systemd/network/30-eth0.network": "[Match]\nName=eth0\n\n[Network]\nBridge=_dockercnet\n",
-  };
-  assert.is(await leftAlone(byMac), "bbr-*");
-
-  // What is about every link, or masked, or ours, makes no bridge.
-  const [form] = (await managerForm(held("[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n"), CONTROL)).resources;
-  assert.is(
-    await leftAlone({
-      ...(form!.desired as NetworkdState).files as Record<string, string>,
-      "/usr/lib/systemd/network/99-all.network": "[Match]\nName=*\n\n[Network]\nDHCP=yes\n",
-      "/usr/lib/systemd/network/80-cnet.network": "[Match]\nName=_dockercnet\n\n[Network]\nDHCP=yes\n",
-      "/etc/systemd/network/80-cnet.network": "",
-      "/etc/systemd/network/05-berth-unmanaged.network":
-        "[Match]\nName=_dockercnet bbr-*\n\n[Link]\nUnmanaged=no\n",
-    }),
-    "_dockercnet bbr-*",
+  const network = (dhcp: string) => `[Match]\nName=eth0\n[Network]\nDHCP=${dhcp}\n`;
+  const client = "DHCP6_CLIENT_IAID=0x1a4517b6\n";
+  for (const dhcp of ["yes", "ipv6"]) {
+    assert.match(await bridgeOf(network(dhcp), client), `[DHCPv6]\nIAID=${IAID}\n`);
+  }
+  assert.not.match(await bridgeOf(network("ipv6"), ""), "IAID");
+  await bridgeOf(network("yes"), "").then(
+    () => assert.unreachable(),
+    ({ code, next }: BerthError) => {
+      assert.is(code, "refused");
+      assert.match(
+        next!,
+        /^Wait for the lease, or, where only IPv6 is to be had, write "DHCP=ipv6" instead; or add/,
+      );
+    },
   );
 });
 

@@ -217,6 +217,21 @@ test("a bridge that the operator has made is taken as it is", async () => {
   assert.equal(await managerForm(look, CONTROL), { kind: "networkmanager", resources: [] });
 });
 
+test("a bridge of the operator's own files for networkd or ifupdown is taken, too", async () => {
+  const own = "/etc/systemd/network/10-eth0.network";
+  const files = {
+    "/run/systemd/netif/links/3": linkFile(own),
+    [own]: "[Match]\nName=eth0\n[Network]\nBridge=_dockercnet\n",
+    "/etc/systemd/network/20-cnet.network": "[Match]\nName=_dockercnet\n[Network]\nDHCP=yes\n",
+  };
+  const host = asPort(machineWith(files, [NETWORKD]));
+  assert.equal(await managerForm(host, CONTROL), { kind: "networkd", resources: [] });
+  const stanzas =
+    "auto eth0\niface eth0 inet manual\nauto _dockercnet\niface _dockercnet inet dhcp\n  bridge_ports eth0\n";
+  const other = asPort(machineWith({ "/etc/network/interfaces": stanzas }));
+  assert.equal(await managerForm(other, CONTROL), { kind: "ifupdown", resources: [] });
+});
+
 test("a port that the operator has made is not given back against his files; one of berth's is", async () => {
   const refusal = (files: Record<string, string>, processes: readonly (readonly string[])[] = [NETWORKD]) =>
     checkGivenBack(asPort(machineWith(files, processes)), CONTROL).then(() => null, (error: BerthError) => {
