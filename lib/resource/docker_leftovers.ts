@@ -12,6 +12,8 @@ type Tool = typeof TOOLS[number];
 export interface Leftovers {
   /** Whether the policy of FORWARD is DROP. */
   readonly drops: boolean;
+  /** Others' rules in FORWARD let something pass: its DROP may be theirs, and what it keeps out is not known. */
+  readonly shared: boolean;
   /** Chains of Docker's, "filter/DOCKER". */
   readonly chains: readonly string[];
   /** Input for iptables-restore --noflush that removes it all; "" when nothing is left. */
@@ -35,8 +37,8 @@ export interface FoundLeftovers {
 /**
  * Nothing is left of Docker's iptables management.
  *
- * Only where chains of Docker's are found is the policy touched: a DROP that somebody else has set stays. The
- * chain DOCKER-USER stays with its jump while it holds rules, which are the operator's. Masquerading rules stay:
+ * Only where chains of Docker's are found is the policy touched, and only where no rule of others in FORWARD lets
+ * something pass: a DROP that somebody else has set stays (forward_policy.ts tells it). The chain DOCKER-USER stays with its jump while it holds rules, which are the operator's. Masquerading rules stay:
  * foreign networks live on them. Undo brings chains and policy back: an engine that manages iptables again makes them
  * anew at its start, and one that does not run must find them.
  */
@@ -50,7 +52,11 @@ export function noDockerLeftovers(): Resource<FoundLeftovers> {
       return (found?.sets ?? []).filter((set) => set.removal !== "").map((set) => {
         const running = found?.running ?? [];
         const names = running.length === 0 ? "" : `; running containers: ${running.join(", ")}`;
-        const policy = set.drops ? "FORWARD drops, wanted accept; " : "";
+        const policy = !set.drops
+          ? ""
+          : set.shared
+          ? "FORWARD's DROP stays, since rules of others let something pass there; "
+          : "FORWARD drops, wanted accept; ";
         return change(set, "delete", `${policy}left: ${set.chains.join(", ")}${names}`, set.removal);
       });
     },
@@ -63,7 +69,7 @@ export function noDockerLeftovers(): Resource<FoundLeftovers> {
             change(set, "update", `left by the engine before berth: ${set.chains.join(", ")}`, set.restoral),
           ];
         }
-        if (!set.drops || now.drops) return [];
+        if (!set.drops || set.shared || now.drops) return [];
         const text = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n";
         return [change(set, "update", "FORWARD dropped before berth", text)];
       });
@@ -88,19 +94,23 @@ export function parseLeftovers(saved: string): Leftovers {
   const removal: string[] = [];
   const restoral: string[] = [];
   let drops = false;
+  let shared = false;
   for (const { table, lines } of savedTables(saved)) {
     const rules = lines.filter((line) => line.startsWith("-A "));
     const mine = lines.map((line) => /^:(DOCKER\S*) -/.exec(line)?.[1])
       .filter((chain): chain is string => chain !== undefined && !isUsed(chain, rules));
     const policy = lines.some((line) => line.startsWith(":FORWARD DROP"));
-    if (table === "filter") drops = policy;
+    if (table === "filter") {
+      drops = policy;
+      shared = isShared(rules);
+    }
     if (mine.length === 0) continue;
     chains.push(...mine.map((chain) => `${table}/${chain}`));
     const isMine = (chain: string | undefined) => chain !== undefined && mine.includes(chain);
     const jumps = rules.filter((rule) =>
       !isMine(rule.split(" ")[1]) && isMine(/ -[jg] (\S+)/.exec(rule)?.[1])
     );
-    const sets = (to: string) => table === "filter" && policy ? [`:FORWARD ${to} [0:0]`] : [];
+    const sets = (to: string) => table === "filter" && policy && !shared ? [`:FORWARD ${to} [0:0]`] : [];
     removal.push(`*${table}`, ...sets("ACCEPT"));
     removal.push(...jumps.map((rule) => `-D ${rule.slice(3)}`));
     removal.push(...mine.map((chain) => `-F ${chain}`), ...mine.map((chain) => `-X ${chain}`), "COMMIT");
@@ -112,7 +122,29 @@ export function parseLeftovers(saved: string): Leftovers {
     );
   }
   const text = (lines: readonly string[]) => lines.length === 0 ? "" : `${lines.join("\n")}\n`;
-  return { drops, chains, removal: text(removal), restoral: text(restoral) };
+  return { drops, shared, chains, removal: text(removal), restoral: text(restoral) };
+}
+
+/** What only ends a frame's way, or notes it, needs no DROP behind it. */
+const ENDS = new Set(["DROP", "REJECT", "LOG", "NFLOG", "RETURN"]);
+
+/** Whether rules in FORWARD that are not Docker's let something pass, or may: jumps to chains of others. */
+function isShared(rules: readonly string[]): boolean {
+  const targetOf = (rule: string) => / -[jg] (\S+)/.exec(rule)?.[1] ?? "RETURN";
+  const isDockers = (chain: string | undefined) => /^DOCKER/.test(chain ?? "");
+  const bridges = new Set(
+    rules.filter((rule) => isDockers(rule.split(" ")[1]) || isDockers(targetOf(rule)))
+      .flatMap((rule) => [...rule.matchAll(/ -[io] (\S+)/g)].map(([, name]) => name)),
+  );
+  return rules.some((rule) => {
+    if (rule.split(" ")[1] !== "FORWARD" || isDockers(targetOf(rule)) || ENDS.has(targetOf(rule))) {
+      return false;
+    }
+    if (rule.includes("--match-set docker-")) return false; // 27.x and 28.0
+    // "-i docker0 ! -o docker0", and what is established.
+    const names = [...rule.matchAll(/ -[io] (\S+)/g)].map(([, name]) => name);
+    return !names.some((name) => bridges.has(name));
+  });
 }
 
 /** Jumps at a chain's head go back there; others to its end, since what stands between may have changed. */

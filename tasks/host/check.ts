@@ -1,6 +1,8 @@
 // `berth host check`: whether the machine is still as prepared. Changes nothing.
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
+import { forwardDrops } from "../../lib/resource/forward_policy.ts";
+import { CONTROL_NETWORK } from "../../lib/vnode/names.ts";
 import { otherStarters } from "./autostart.ts";
 import { planAll, throwFailures } from "./_all.ts";
 
@@ -19,10 +21,10 @@ export default task({
       ? "As prepared"
       : `${count} difference${count === 1 ? "" : "s"}: berth host up mends`;
     const others = await otherStarters(context.host);
-    context.output(
-      { differences, starters: others.starters },
-      others.text === "" ? text : `${others.text}\n${text}`,
-    );
+    const { engine } = (await context.config()).host;
+    const drops = engine.iptables ? [] : await forwardDrops(context.host, CONTROL_NETWORK);
+    const lines = [others.text, ...drops, text].filter((line) => line !== "");
+    context.output({ differences, starters: others.starters, drops }, lines.join("\n"));
     if (count > 0) context.exit(2);
   },
 });

@@ -1,4 +1,6 @@
-// A machine on which the control network cannot be had: `host up` tells it before it disrupts anything.
+// deadline: 300s
+// What of a machine's `host up` does not touch: all of it where the control network cannot be had, which is told before
+// anything is disrupted; and a firewall of the operator's.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openSandbox, type Sandbox } from "./harness.ts";
@@ -36,6 +38,34 @@ test("host up on a machine whose Docker networks take the control subnet changes
     await box.sh("docker network rm _dockercnet");
     const free = await berth(box, "host", "up");
     assert.is(free.exit, 0, free.stderr);
+  } finally {
+    await box.close();
+  }
+});
+
+test("a FORWARD that an operator has drop what his rules do not let pass stays so, and host check tells it", async () => {
+  const box = await openSandbox({ engine: "20.10", dockerd: true });
+  try {
+    await box.sh(
+      "iptables -N theirs-forward; iptables -A FORWARD -j theirs-forward; iptables -P FORWARD DROP",
+    );
+    const up = await berth(box, "host", "up");
+    assert.is(up.exit, 0, up.stderr);
+    const rules = await box.sh("iptables-save -t filter");
+    assert.match(rules, /^:FORWARD DROP/m);
+    assert.match(rules, "-A FORWARD -j theirs-forward");
+    assert.not.match(rules, "DOCKER");
+    const check = () => berth(box, "host", "check");
+    const told = await check();
+    assert.is(told.exit, 0, told.stderr);
+    assert.match(told.stdout, "Chain FORWARD of nft table ip filter drops what no rule there accepts");
+    await box.sh(`iptables -A theirs-forward -i _dockercnet -j ACCEPT
+      iptables -A theirs-forward -o _dockercnet -j ACCEPT`);
+    const { stdout, stderr } = await check();
+    assert.is(stdout, "As prepared\n", stderr);
+    const down = await berth(box, "host", "down");
+    assert.is(down.exit, 0, down.stderr);
+    assert.match(await box.sh("iptables-save -t filter"), /^:FORWARD DROP/m);
   } finally {
     await box.close();
   }
