@@ -319,3 +319,17 @@ function inspected(one: FakeContainer) {
     NetworkSettings: { Networks: {} },
   };
 }
+
+/** Plays a story on a ground of its own; a failure tells what was logged last. */
+export async function story(tell: (ground: Ground) => Promise<void>): Promise<void> {
+  const ground = new Ground();
+  try {
+    await tell(ground);
+  } catch (error) {
+    throw new Error(
+      `${error instanceof Error ? error.stack : error}\n${ground.log.lines.slice(-15).join("\n")}`,
+    );
+  } finally {
+    await ground.close();
+  }
+}
