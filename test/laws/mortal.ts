@@ -6,7 +6,15 @@ import type { Host } from "../../lib/host/types.ts";
 /** What every call after the crash throws. */
 export class Crash extends Error {}
 
-const MUTATING = ["exec", "engineCall", "writeText", "writeInPlace", "remove", "makeDirectory", "appendText"] as const;
+const MUTATING = [
+  "exec",
+  "engineCall",
+  "writeText",
+  "writeInPlace",
+  "remove",
+  "makeDirectory",
+  "appendText",
+] as const;
 
 /** Calls `before` each mutating call and `after` each one's end. */
 function watched(
