@@ -76,6 +76,13 @@ export function parseAddress(text: string): Address | Problem {
     : address;
 }
 
+/** An IPv4 address a node can have. */
+export function parseIpv4Address(text: string): Address | Problem {
+  const parsed = parseAddress(text);
+  if (parsed instanceof Problem) return new Problem(parsed.message, IPV4_FORM, parsed.next);
+  return parsed.family === 4 ? parsed : new Problem("Is an IPv6 address", IPV4_FORM);
+}
+
 /** The block of `prefix` bits around an address. */
 export function subnetAround(address: Address, prefix: number): Subnet {
   const width = address.family === 4 ? 32 : 128;

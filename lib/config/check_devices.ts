@@ -1,10 +1,10 @@
 // The rules of a link that is a device of the machine's own, handed in: what it can have without a lan, and that nobody
 // else has it. Makes its normal form. Pure.
-import { IPV6_MTU } from "./check_lans.ts";
 import { type Address, type Subnet, subnetAround } from "./address.ts";
 import type { HostFacts } from "./check_host.ts";
 import type { CheckedLink, Claims, LinkDraft } from "./check_links.ts";
 import { checkLinkSysctls, sysctlsOf } from "./check_sysctls.ts";
+import { IPV6_MTU } from "./ipv6_mtu.ts";
 import { Problem } from "./problem.ts";
 import type { LinkSpec } from "./types.ts";
 import type { Where } from "./validate.ts";

@@ -2,8 +2,9 @@
 // no network twice. Fills in prefix lengths.
 import { type Address, isOverlapping, type Subnet, subnetAround } from "./address.ts";
 import type { HostFacts } from "./check_host.ts";
-import { IPV6_MTU, type Lan } from "./check_lans.ts";
+import type { Lan } from "./check_lans.ts";
 import { type Claims, placeAddress } from "./check_links.ts";
+import { IPV6_MTU } from "./ipv6_mtu.ts";
 import { Problem } from "./problem.ts";
 import type { Where } from "./validate.ts";
 

@@ -9,6 +9,7 @@ import {
   hostAddresses,
   type LanUplink,
 } from "./check_lan_uplinks.ts";
+import { IPV6_MTU } from "./ipv6_mtu.ts";
 import { Problem } from "./problem.ts";
 import type { LanDraft } from "./schema_vnodes.ts";
 import type { LanSpec } from "./types.ts";
@@ -33,9 +34,6 @@ export interface Lan {
   /** The host's own addresses, as written. */
   readonly host: readonly HostAddress[];
 }
-
-/** RFC 8200, section 5. */
-export const IPV6_MTU = 1280;
 
 /** Checks all lans; answers with them by name. `named` are all names that stand in the files, refused or not. */
 export function checkLans(

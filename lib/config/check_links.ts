@@ -10,9 +10,10 @@ import {
 } from "./address.ts";
 import { checkDeviceLink, type TakenDevices } from "./check_devices.ts";
 import { checkMacvlanLink, linkFromLan } from "./check_lan_uplinks.ts";
-import { IPV6_MTU, type Lan } from "./check_lans.ts";
+import type { Lan } from "./check_lans.ts";
 import { type ReportShape, shapeIn, shapeOf } from "./check_shape.ts";
 import { checkLinkSysctls, sysctlsOf } from "./check_sysctls.ts";
+import { IPV6_MTU } from "./ipv6_mtu.ts";
 import { nearest, oneOf, Problem } from "./problem.ts";
 import { stateOf } from "./schema_flap.ts";
 import type { VnodeDraft } from "./schema_vnodes.ts";

@@ -1,11 +1,19 @@
 // The shape of controlNet in host.yaml: its subnet, the machine's device it is on, how long a move may take to prove
 // itself. Owns no rules between keys (check_host.ts). Stands beside schema_host.ts, which takes it in.
 import * as v from "valibot";
-import { ADDRESS_FORM, IPV4_FORM, parseAddress, parseSubnet, SUBNET_FORM } from "./address.ts";
+import {
+  ADDRESS_FORM,
+  IPV4_FORM,
+  parseAddress,
+  parseIpv4Address,
+  parseSubnet,
+  SUBNET_FORM,
+} from "./address.ts";
 import { field, flag, list, map, Problem } from "./problem.ts";
-import { FORMS, parseDuration, PATTERNS } from "./units.ts";
+import { FORMS, limited, parseDuration, PATTERNS } from "./units.ts";
 import { word } from "./schema_fields.ts";
-import { LINK_PATTERN, parseLinkName } from "./words.ts";
+import { parseDevice } from "./schema_lan.ts";
+import { LINK_PATTERN } from "./words.ts";
 
 /** Shortest and longest time that a moved device's gateway is waited for, in milliseconds. */
 const GATEWAY_MS = { least: 2000, most: 300_000 } as const;
@@ -14,13 +22,6 @@ const DEVICE_FORM = '"auto" (the default route\'s device), "none" or the name of
 
 const DRIVERS = ["bridge", "macvlan"] as const;
 
-function ipv4(text: string) {
-  const address = parseAddress(text);
-  return address instanceof Problem || address.family === 4
-    ? address
-    : new Problem("Is an IPv6 address", IPV4_FORM);
-}
-
 function ipv4Subnet(text: string) {
   const subnet = parseSubnet(text);
   return subnet instanceof Problem || subnet.family === 4
@@ -28,24 +29,13 @@ function ipv4Subnet(text: string) {
     : new Problem("Is an IPv6 subnet", 'an IPv4 subnet, such as "172.16.0.0/12"');
 }
 
-/** Names that are berth's or no device of a machine's own. */
-function parseDevice(text: string) {
-  // Reserved inside a vnode only; on a machine it is the most usual one.
-  const name = text === "eth0" ? text : parseLinkName(text);
-  if (name instanceof Problem) return new Problem("Is not the name of a device", DEVICE_FORM);
-  if (
-    text === "lo" || text === "docker0" || text === "_dockercnet" || /^(veth|br-|b[vbi][erf]-)/.test(text)
-  ) {
-    return new Problem("Leads to no network of the machine's", DEVICE_FORM, 'Write "auto"');
-  }
-  return name;
+/** A device of the machine's own; the words for it are more here. */
+function parseControlDevice(text: string) {
+  const name = parseDevice(text);
+  return name instanceof Problem ? new Problem(name.message, DEVICE_FORM, 'Write "auto"') : name;
 }
 
-function parseGatewayTimeout(text: string) {
-  const ms = parseDuration(text);
-  if (ms instanceof Problem || (ms >= GATEWAY_MS.least && ms <= GATEWAY_MS.most)) return ms;
-  return new Problem(ms < GATEWAY_MS.least ? "Is too short" : "Is too long", "a duration from 2s to 5m");
-}
+const parseGatewayTimeout = limited(parseDuration, GATEWAY_MS, "a duration from 2s to 5m", ["short", "long"]);
 
 /** `controlNet` of host.yaml. */
 export const controlNetSchema = map("The control network", {
@@ -58,7 +48,7 @@ export const controlNetSchema = map("The control network", {
       description:
         "The host's own address on it, the gateway of the vnodes. Default: the first address of the subnet (172.16.0.1).",
       wanted: IPV4_FORM,
-    }, ipv4),
+    }, parseIpv4Address),
   ),
   device: v.optional(
     field({
@@ -67,7 +57,7 @@ export const controlNetSchema = map("The control network", {
         "control network is isolated, and no device is touched.",
       wanted: DEVICE_FORM,
       pattern: LINK_PATTERN,
-    }, parseDevice),
+    }, parseControlDevice),
     "none",
   ),
   driver: v.optional(

@@ -1,19 +1,18 @@
 // The keys of a link's state: without carrier, or up and down by the clock. Makes the schedule's normal form.
 import * as v from "valibot";
-import { field, flag, map, Problem } from "./problem.ts";
+import { field, flag, map } from "./problem.ts";
 import type { Flap } from "./types.ts";
-import { FORMS, parseDuration, PATTERNS } from "./units.ts";
+import { FORMS, limited, parseDuration, PATTERNS } from "./units.ts";
 
 const DAY_MS = 86_400_000;
 /** A change takes the watch some 50 ms. */
 const LEAST_MS = 100;
 
 function duration(description: string, least: number, wanted: string) {
-  return field({ description, wanted: FORMS.duration, unit: "s", pattern: PATTERNS.duration }, (text) => {
-    const ms = parseDuration(text);
-    if (ms instanceof Problem || (ms >= least && ms <= DAY_MS)) return ms;
-    return new Problem(ms < least ? "Is too short" : "Is too long", wanted);
-  });
+  return field(
+    { description, wanted: FORMS.duration, unit: "s", pattern: PATTERNS.duration },
+    limited(parseDuration, { least, most: DAY_MS }, wanted, ["short", "long"]),
+  );
 }
 
 /** How long a link that flaps is up, or down. */

@@ -1,15 +1,16 @@
 // The keys that shape a link, for both ways or one. Owns no rules between them (check_shape.ts).
 import * as v from "valibot";
 import { field, map, oneOf, Problem } from "./problem.ts";
-import { FORMS, parseDelay, parsePercent, parseQueue, parseRate, PATTERNS, type Queue } from "./units.ts";
-
-function limited(parse: (text: string) => number | Problem, least: number, most: number, wanted: string) {
-  return (text: string): number | Problem => {
-    const value = parse(text);
-    if (value instanceof Problem || (value >= least && value <= most)) return value;
-    return new Problem(value < least ? "Is too low" : "Is too high", wanted);
-  };
-}
+import {
+  FORMS,
+  limited,
+  parseDelay,
+  parsePercent,
+  parseQueue,
+  parseRate,
+  PATTERNS,
+  type Queue,
+} from "./units.ts";
 
 const NETEM = "Needs netem in the vhost's kernel.";
 
@@ -26,7 +27,7 @@ const time = (description: string, examples: readonly string[]) =>
   v.optional(
     field(
       { description, wanted: FORMS.delay, unit: "ms", pattern: PATTERNS.delay, examples },
-      limited(parseDelay, 0, 60e6, "a delay of at most 60s"),
+      limited(parseDelay, { least: 0, most: 60e6 }, "a delay of at most 60s"),
     ),
   );
 
@@ -67,7 +68,7 @@ export const shapeKeys = {
     unit: "mbit",
     pattern: PATTERNS.rate,
     examples: ["10mbit", "64kbit"],
-  }, limited(parseRate, 8000, 10e9, "a rate from 8kbit to 10gbit"))),
+  }, limited(parseRate, { least: 8000, most: 10e9 }, "a rate from 8kbit to 10gbit"))),
   delay: time(`Added delay, at most 60s. ${NETEM}`, ["20ms", "500us"]),
   jitter: time("By how much the delay varies, at most the delay.", ["2ms"]),
   jitterCorrelation: correlation("a frame's jitter"),

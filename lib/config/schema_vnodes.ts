@@ -2,8 +2,8 @@
 // the reference and the JSON Schema are made from it. Puts together schema_lan.ts, schema_link.ts and
 // schema_routes.ts. Owns no rules between keys (check_*.ts).
 import * as v from "valibot";
-import { ADDRESS_FORM, IPV4_FORM, parseAddress } from "./address.ts";
-import { field, list, map, Problem, table } from "./problem.ts";
+import { ADDRESS_FORM, IPV4_FORM, parseAddress, parseIpv4Address } from "./address.ts";
+import { field, list, map, table } from "./problem.ts";
 import { mac } from "./schema_fields.ts";
 import { firewall, forward } from "./schema_firewall.ts";
 import { lanKeys } from "./schema_lan.ts";
@@ -12,17 +12,11 @@ import { experiment, fileRouting, forwarding, route, routing } from "./schema_ro
 import { vnodeSysctls } from "./schema_sysctls.ts";
 import * as words from "./words.ts";
 
-function controlAddress(text: string) {
-  const parsed = parseAddress(text);
-  if (parsed instanceof Problem) return new Problem(parsed.message, IPV4_FORM, parsed.next);
-  return parsed.family === 4 ? parsed : new Problem("Is an IPv6 address", IPV4_FORM);
-}
-
 const control = map("The control interface", {
   address: v.optional(field({
     description: "Address on the control network. Default: derived from the vnode's name, always the same.",
     wanted: IPV4_FORM,
-  }, controlAddress)),
+  }, parseIpv4Address)),
   mac: v.optional(mac("MAC of eth0. Default: 02:00 and the four bytes of the address.")),
 });
 

@@ -148,3 +148,22 @@ export function parseQueue(text: string): Queue | Problem {
 export function formatQueue(queue: Queue): string {
   return "packets" in queue ? `${queue.packets}packets` : formatSize(queue.bytes);
 }
+
+/**
+ * A reader of numbers with bounds, in the unit that `parse` answers in.
+ *
+ * @param wanted the bounds in words.
+ * @param extremes what a value outside is said to be too much of.
+ */
+export function limited(
+  parse: (text: string) => number | Problem,
+  { least, most }: { readonly least: number; readonly most: number },
+  wanted: string,
+  extremes: readonly [low: string, high: string] = ["low", "high"],
+): (text: string) => number | Problem {
+  return (text) => {
+    const value = parse(text);
+    if (value instanceof Problem || (value >= least && value <= most)) return value;
+    return new Problem(`Is too ${extremes[value < least ? 0 : 1]}`, wanted);
+  };
+}

@@ -1,6 +1,6 @@
 // What was changed live, over the spec: every wiring is made from what comes out here. Owns how the two are put
 // together, and what of it outlives another spec; the record (record.ts) keeps them. Pure.
-import { countsPackets } from "../config/segments.ts";
+import { countingLans } from "../config/segments.ts";
 import { flappedSpec } from "./flap.ts";
 import type { LinkSpec, VnodeSpec } from "../config/types.ts";
 import type { Live, LiveLink, VnodeRecord } from "./record.ts";
@@ -108,10 +108,7 @@ export function segmentChanges(
   records: readonly VnodeRecord[],
   lans: ReadonlySet<string>,
 ): readonly SegmentChange[] {
-  const all = records.flatMap((record) => effectiveSpec(record).links);
-  const counting = new Set(
-    all.filter((link) => countsPackets(link.egress) || countsPackets(link.ingress)).map((link) => link.lan),
-  );
+  const counting = countingLans(records.flatMap((record) => effectiveSpec(record).links));
   return records.flatMap((record) =>
     [true, false].flatMap((oneSegment) => {
       const links = record.spec.links.filter((link) =>

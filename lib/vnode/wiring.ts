@@ -1,6 +1,7 @@
 // What the host-side kernel state of one running vnode should be, as plain data computed from its spec, and
 // the batches that make it from nothing. Pure. The gate runs these batches as they are (with the places for
 // pid, generation and port filled in); wire() runs those lines of them that are missing.
+import { IPV6_MTU } from "../config/ipv6_mtu.ts";
 import type { LanSpec, LinkSpec, RouteSpec, VnodeSpec } from "../config/types.ts";
 import type { Element } from "../resource/nft_elements.ts";
 import { elementsOf } from "./elements.ts";
@@ -166,12 +167,12 @@ export function segmentsOf(link: LinkWiring): number {
   return link.oneSegment ? 1 : ALL_SEGMENTS;
 }
 
-/** What is less has no IPv6 at all (the kernel's IPV6_MIN_MTU): "addrgenmode" is refused there, and fe80:: cannot be. */
-const IPV6_LEAST_MTU = 1280;
-
-/** True for an interface of that MTU that would get fe80::, so that it must be kept from it. */
+/**
+ * True for an interface of that MTU that would get fe80::, so that it must be kept from it. On a smaller one
+ * "addrgenmode" is refused.
+ */
 export function speaksIpv6(mtu: number): boolean {
-  return mtu >= IPV6_LEAST_MTU;
+  return mtu >= IPV6_MTU;
 }
 
 /** `ip -batch` lines on the host for one link. `up` inside the `link add` fails (measured): lines of their own. */
