@@ -86,7 +86,11 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
       const changes = file.diff(state.file);
       const text = changes.length > 0 ? writtenText(changes) : state.text;
       const wanted = parseJson(text);
-      refuseClashes(state.lines, wish.keys, wanted, wish.socket);
+      const moved = later || state.instance === null ? null : docker0Differs(state.docker0, wanted.bip);
+      // What the daemon is to read anew it must not die of, whoever set it. One that runs is left to run.
+      const isRead = changes.length > 0 || moved !== null ||
+        (!later && (state.instance === null || engineNeed(state.loaded, wanted).how !== "none"));
+      refuseClashes(state.lines, isRead ? Object.keys(wanted) : wish.keys, wanted, wish.socket);
       if (later) {
         if (changes.length > 0) {
           refuseFailed(state.kept, text);
@@ -94,7 +98,6 @@ export function engine(wish: EngineWish): Resource<EngineState, EnginePrior> {
         }
         return fileChanges(state, changes, "a start");
       }
-      const moved = state.instance === null ? null : docker0Differs(state.docker0, wanted.bip);
       const service = serviceChange(state, changes, { wanted, moved });
       return [...fileChanges(state, changes, service.length > 0 ? "a start" : "nothing"), ...service];
     },

@@ -5,6 +5,7 @@ import type { Look } from "../host/types.ts";
 import { BerthError, type Issue } from "../log/error.ts";
 import type { Json } from "./engine_look.ts";
 import type { InitSystem } from "./engine_service.ts";
+import { overlap, parseSubnet } from "./ipv4.ts";
 
 /** A piece of a command line, and the file it stands in. */
 export interface FlagLine {
@@ -81,7 +82,8 @@ export function clashingFlags(lines: readonly FlagLine[], keys: readonly string[
 }
 
 /**
- * Refuses keys that flags set too, and keys that exclude what others have set in the same file: dockerd's own
+ * Refuses keys that flags set too (all those of a file that is to be started with: `--validate` knows nothing of the
+ * unit's flags), and keys that exclude what others have set in the same file: dockerd's own
  * `--validate` accepts the latter, and dockerd then dies of them (20.10, 26.1, 28.5). And `hosts` without the socket
  * at which berth asks: such an engine runs, and nobody could tell it from one that does not.
  *
@@ -109,6 +111,7 @@ export function refuseClashes(
       next: `Take "bridge" out of ${file}`,
     });
   }
+  if (keys.includes("bip")) issues.push(...outsideBip(wanted, file));
   if (keys.includes("iptables") && wanted.iptables === false && wanted.icc === false) {
     issues.push({
       place: file,
@@ -133,6 +136,20 @@ export function refuseClashes(
     message: `${first.message} (found in ${first.place}): dockerd would not start, or not be reached`,
     next: first.next ?? "Remove one of both",
     issues,
+  });
+}
+
+/** Addresses of docker0's own subnet, which moves with "bip": dockerd dies of those that are not in it. */
+function outsideBip(wanted: Json, file: string): readonly Issue[] {
+  const subnet = parseSubnet(String(wanted.bip));
+  return ["fixed-cidr", "default-gateway"].flatMap((key): Issue[] => {
+    const part = parseSubnet(String(wanted[key] ?? ""));
+    if (subnet === null || part === null || (part.bits >= subnet.bits && overlap(part, subnet))) return [];
+    return [{
+      place: file,
+      message: `Key "${key}" ("${wanted[key]}") is outside of key "bip" ("${wanted.bip}"), which berth sets`,
+      next: `Take "${key}" out of ${file}, or set engine.bip in host.yaml to an address of its subnet`,
+    }];
   });
 }
 

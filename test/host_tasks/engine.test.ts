@@ -8,6 +8,7 @@ import { engineNeed } from "../../lib/resource/engine_need.ts";
 import { serviceOps } from "../../lib/resource/engine_service.ts";
 import type { Look } from "../../lib/host/types.ts";
 import { createFakeHost } from "../fake/host.ts";
+import type { JsonObject } from "../../lib/resource/kinds/json.ts";
 import { jsonFile } from "../../lib/resource/kinds/json_file.ts";
 
 const RUNS: EngineState = {
@@ -265,6 +266,41 @@ test("engine().diff() refuses to write a key that a flag sets too", () => {
     () => made.diff({ ...RUNS, lines: [{ where: "/u", line: "--bip 10.1.1.1/24" }] }),
     /clashes with key "bip"/,
   );
+});
+
+test("engine().diff() refuses to start an engine with a key of others that a flag sets too, and leaves one that runs", () => {
+  const file = jsonFile("/etc/docker/daemon.json", { debug: true });
+  const seen = (value: Record<string, unknown>) => {
+    const text = JSON.stringify(value);
+    return { text, file: { file: { text, mode: 0o644 }, value: value as JsonObject, candidate: false } };
+  };
+  const lines = [{ where: "/u", line: "dockerd -H fd:// --log-opt=a=b" }];
+  const clashing = { hosts: ["fd://"], "log-opts": { a: "c" } };
+  const run = (found: Partial<EngineState>, start: "now" | "later" = "now") => {
+    try {
+      return engine({ file, keys: ["debug"], start }).diff({ ...RUNS, lines, ...found }).length;
+    } catch (error) {
+      return (error as BerthError).issues.map(({ message }) => message.split(" of ")[0]);
+    }
+  };
+  const both = ['Flag "-H" clashes with key "hosts"', 'Flag "--log-opt" clashes with key "log-opts"'];
+  assert.equal(run(seen(clashing)), both);
+  assert.equal(run(seen(clashing), "later"), both);
+  assert.equal(run({ ...seen({ debug: true, ...clashing }), instance: null }), both);
+  // It runs, and nothing is to be done: what a later start dies of is not this run's business.
+  assert.equal(run({ ...seen({ debug: true, ...clashing }), loaded: { debug: true, ...clashing } }), 0);
+});
+
+test("engine().diff() refuses a part of docker0's subnet that is outside the one berth gives it", () => {
+  const value = { "fixed-cidr": "172.17.0.0/24", "default-gateway": "172.17.0.9" };
+  const text = JSON.stringify(value);
+  const found = { ...RUNS, text, file: { file: { text, mode: 0o644 }, value, candidate: false } };
+  const made = (bip: string) => engine({ file: jsonFile("/etc/docker/daemon.json", { bip }), keys: ["bip"] });
+  assert.throws(() => made("10.0.0.1/24").diff(found), (error: BerthError) => {
+    assert.equal(error.issues.map(({ message }) => /Key "([a-z-]+)"/.exec(message)?.[1]), Object.keys(value));
+    return error.code === "config";
+  });
+  made("172.17.0.1/16").diff(found);
 });
 
 /** A machine whose dockerd is on its way out: nothing answers, and its process is gone at the third look. */
