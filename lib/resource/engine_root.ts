@@ -66,7 +66,7 @@ export function engineRoot(
   const file = rootFile(root, options);
   const place = (path: string): Place => ({
     ...{ path, link: null, free: true, filled: false, isMount: false, isOwnMount: false, mark: null },
-    ...{ containers: 0, number: "", foreign: [], busy: false },
+    ...{ containers: 0, number: "", foreign: [], busy: false, subvolumes: [] },
   });
   return {
     id,
@@ -328,6 +328,13 @@ function refuseMove(id: string, found: EngineRootState, from: Place, to: Place):
     refuse(
       `Cannot move "${from.path}": mounted below it: ${from.foreign.join(", ")}`,
       "Unmount it, or set engine.root in host.yaml to where it is",
+    );
+  }
+  if (from.subvolumes.length > 0) {
+    refuse(
+      `Cannot move "${from.path}": its layers are subvolumes (${from.subvolumes.join(", ")})`,
+      "Save what is needed of images and containers (docker save, docker export), and give the engine an empty root; " +
+        'or write "storage: { layout: plain }"',
     );
   }
   if (found.engine.instance === null && from.busy) {

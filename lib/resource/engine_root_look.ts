@@ -48,6 +48,8 @@ export interface Place {
   readonly foreign: readonly string[];
   /** Mounts below it that containers have. */
   readonly busy: boolean;
+  /** Drivers whose layers are file systems of their own: no copy of files has them, nor notices that it lacks them. */
+  readonly subvolumes: readonly string[];
 }
 
 /** What is found. Plain data. */
@@ -158,6 +160,9 @@ export async function observeRoom(
 /** Types that containers bring: their layers, their /dev/shm, their namespaces. */
 const OF_CONTAINERS = new Set(["overlay", "aufs", "tmpfs", "nsfs", "proc", "fuse.fuse-overlayfs"]);
 
+/** Directories of graph drivers (moby: daemon/graphdriver/btrfs, zfs). */
+const SUBVOLUME_DRIVERS = ["btrfs", "zfs"];
+
 /** One place, by looks. */
 export async function observePlace(look: Look, path: string, mounts: readonly Mount[]): Promise<Place> {
   const link = await look.readLink(path);
@@ -187,6 +192,7 @@ export async function observePlace(look: Look, path: string, mounts: readonly Mo
     number,
     foreign: foreign.map(({ at, type }) => `${at} (${type})`),
     busy: ofContainers.length > 0,
+    subvolumes: SUBVOLUME_DRIVERS.filter((driver) => names?.includes(driver)),
   };
 }
 

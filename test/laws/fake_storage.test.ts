@@ -339,6 +339,12 @@ test("engineRoot() refuses what it cannot move, before it stops anything", async
       ),
     /the engine does not run, and its containers do/,
   );
+  for (const driver of ["btrfs", "zfs"]) {
+    await refused(
+      (host) => host.makeDirectory(`${OLD}/${driver}`),
+      new RegExp(`Cannot move "${OLD}": its layers are subvolumes \\(${driver}\\)`),
+    );
+  }
   await refused(
     (host) => host.writeText(`${ROOT}/.berth-copy`, '{"id":"another","from":"/var/lib/docker","number":""}'),
     /an unfinished copy that another system disk began/,
