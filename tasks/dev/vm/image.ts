@@ -24,9 +24,12 @@ const INIT_PACKAGES = {
   systemd: ["systemd-sysv"],
   sysvinit: ["sysvinit-core", "initscripts", "cgroupfs-mount"],
 };
-/** Each suite's own DHCP client for ifupdown, and the engine's command where that is a package of its own. */
+/**
+ * Each suite's own DHCP client for ifupdown, the engine's command where that is a package of its own, and where links
+ * are measured, tools that are not ours.
+ */
 const SUITE_PACKAGES: Record<Suite, readonly string[]> = {
-  bookworm: ["isc-dhcp-client"],
+  bookworm: ["isc-dhcp-client", "iputils-ping", "iperf3"],
   trixie: ["docker-cli", "dhcpcd-base"],
   sysvinit: ["isc-dhcp-client"],
   unstable: ["docker-cli", "dhcpcd-base"],
