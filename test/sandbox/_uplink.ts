@@ -1,5 +1,6 @@
 // A vhost whose uplink has everything a real machine's may have, what hangs on it as comparable text, and a TCP
 // connection from the router that lives or does not.
+import * as assert from "uvu/assert";
 import type { Background, Sandbox } from "./harness.ts";
 
 /** Gives eth0 addresses of all kinds, routes in several tables, rules, neighbours and an MTU of its own. */
@@ -33,6 +34,14 @@ export async function furnishUplink(box: Sandbox): Promise<void> {
     "eth0 to have its link-local address",
     () => box.sh("ip -6 addr show dev eth0 scope link -tentative | grep fe80").catch(() => null),
   );
+}
+
+/** Both ways between the router and the vhost, and beyond the router. */
+export async function reaches(box: Sandbox): Promise<void> {
+  const said = await box.router(["ping", "-c", "1", "-W", "3", "198.51.100.2"]);
+  assert.is(said.exit, 0, said.stdout + said.stderr);
+  assert.is((await box.run(["ping", "-c", "1", "-W", "3", "203.0.113.1"])).exit, 0);
+  assert.is((await box.run(["ping", "-6", "-c", "1", "-W", "3", "2001:db8:ffff::1"])).exit, 0);
 }
 
 /** What hangs on a device, as sorted text with "@" for its name; `own` is a pattern of lines to leave out. */
