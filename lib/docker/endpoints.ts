@@ -94,7 +94,8 @@ const engine = (path: string, doing: string, more: Partial<Endpoint> = {}): Endp
 /** All of them, by the name of what they do. */
 export const ENDPOINTS = {
   ping: engine("/_ping", "ask the engine for a sign of life", { unversioned: true, timeoutMs: 5000 }),
-  version: engine("/version", "ask the engine for its version", { unversioned: true, timeoutMs: 10_000 }),
+  // It is the first call of all that is asked, also where a machine starts a hundred containers at once.
+  version: engine("/version", "ask the engine for its version", { unversioned: true, timeoutMs: 30_000 }),
   info: engine("/info", "ask the engine about itself"),
   events: engine("/events", "follow the engine's events"),
 
