@@ -136,7 +136,10 @@ test("check finds drift of each kind, and up mends exactly that", async () => {
   const policy = (name: string) => fresh.sh(`docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' ${name}`);
   assert.is((await policy("ours")).trim(), "no");
   assert.is((await policy("foreign")).trim(), "unless-stopped");
-  assert.is((await berth(fresh, "host", "check")).exit, 0);
+  const checked = await berth(fresh, "host", "check");
+  assert.is(checked.exit, 0);
+  // Who would start containers without berth is told.
+  assert.match(checked.stdout, /^Starts containers beside berth: .*foreign.*unless-stopped/m);
   await fresh.sh("docker rm ours foreign");
 });
 
