@@ -42,12 +42,12 @@ Examples:
     ),
   }),
   async run(context) {
-    const began = Date.now();
+    const began = performance.now();
     const { stage, foreground } = context.options;
     const lock = await bootLock(context);
     const tried = await boot(context, stage === "prepare").finally(() => lock.release());
     const watch = tried.watch ?? (foreground ? "here" : "not asked for");
-    const seconds = ((Date.now() - began) / 1000).toFixed(1);
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const summary = stage === "prepare"
       ? `${hostWords(tried)} before the engine's start, ${seconds} s`
       : `${hostWords(tried)}, ${vnodeWords(tried)}, watch ${watch}, ${seconds} s`;

@@ -3,7 +3,8 @@ import type { Clock } from "./types.ts";
 
 /** The real time. A wait keeps the process alive until it ends or its signal aborts. */
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: () => performance.now(),
+  unix: () => Date.now(),
   wait(ms, signal) {
     return new Promise((resolve) => {
       if (signal?.aborted) return resolve();

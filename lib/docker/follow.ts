@@ -64,7 +64,7 @@ class Follower {
     this.#clock = options.clock ?? caller.clock;
     this.#types = options.types ?? FOLLOWED_TYPES;
     this.#pingMs = options.pingMs ?? PING_MS;
-    this.#last = options.since ?? `${Math.floor(this.#clock.now())}000000`;
+    this.#last = options.since ?? `${Math.floor(this.#clock.unix())}000000`;
   }
 
   /** Connects, and connects again. Ends, soon, when the signal aborts; never throws. */

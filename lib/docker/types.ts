@@ -275,7 +275,10 @@ export interface FollowOptions {
 
 /** Time, injected wherever it matters. */
 export interface Clock {
+  /** Milliseconds since some moment, for how long something takes: setting the machine's clock is no time that passes. */
   now(): number;
+  /** Unix time in milliseconds, as the machine has it by now. */
+  unix(): number;
   /** Resolves after `ms`, or at once when the signal aborts. */
   wait(ms: number, signal?: AbortSignal): Promise<void>;
 }

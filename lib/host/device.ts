@@ -47,10 +47,10 @@ export async function deviceEnds(path: string, bytes: number): Promise<DeviceEnd
  * partitions, holds it for a moment, too: what neither /sys nor /proc knows of is asked again.
  */
 async function isFree(path: string): Promise<boolean | null> {
-  const deadline = Date.now() + ASKING_MS;
+  const deadline = performance.now() + ASKING_MS;
   for (;;) {
     const free = await opens(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK);
-    if (free !== false || Date.now() > deadline || await isHeld(path)) return free;
+    if (free !== false || performance.now() > deadline || await isHeld(path)) return free;
     await sleep(20);
   }
 }

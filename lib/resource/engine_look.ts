@@ -164,10 +164,10 @@ async function stalePidFiles(look: Look): Promise<readonly string[]> {
 /** Waits while a daemon that is up does not answer: true when it does, false when it has ended instead. */
 async function answers(remembering: Look, pid: number): Promise<boolean> {
   const look = remembering.anew ?? remembering;
-  const until = Date.now() + ANSWER_MS;
+  const until = performance.now() + ANSWER_MS;
   while ((await look.engine("/_ping").catch(() => null))?.status !== 200) {
     if (await isOver(look, pid)) return false;
-    if (Date.now() > until) {
+    if (performance.now() > until) {
       throw new BerthError({
         code: "docker",
         object: "engine docker",

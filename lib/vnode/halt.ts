@@ -42,7 +42,7 @@ export interface HaltAllOptions {
   readonly withinMs: number;
   /** Seconds between the stop signal and the kill. @default {10, Docker's own} */
   readonly graceSeconds?: number;
-  /** @default {() => Date.now()} */
+  /** @default {the time since the process began} */
   readonly now?: () => number;
 }
 
@@ -56,7 +56,7 @@ const KILL_MS = 10_000;
  * come back with the next boot. No watch may run: it would take the stops for an operator's.
  */
 export async function haltAll(ground: Ground, options: HaltAllOptions): Promise<Outcome[]> {
-  const now = options.now ?? Date.now;
+  const now = options.now ?? (() => performance.now());
   const until = now() + options.withinMs;
   const { docker, host } = ground;
   const running = (await docker.listContainers({ label: LABEL_VNODE, all: true }))

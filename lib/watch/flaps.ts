@@ -32,7 +32,7 @@ export class Flaps {
   }
 
   #arm(): void {
-    const now = this.clock.now();
+    const now = this.clock.unix();
     const next = Math.min(...[...this.#specs.values()].map((spec) => nextFlapMs(spec, now) ?? Infinity));
     if (next === this.#dueMs && this.#timer !== null) return;
     this.#timer?.abort();
@@ -45,7 +45,7 @@ export class Flaps {
       this.#timer = null;
       for (const [vnode, spec] of this.#specs) {
         const due = nextFlapMs(spec, now);
-        if (due !== null && due <= this.clock.now()) this.look(vnode);
+        if (due !== null && due <= this.clock.unix()) this.look(vnode);
       }
       this.#arm();
     });

@@ -76,7 +76,7 @@ export function createQueue(options: QueueOptions): Queue {
     const tries = (failing.get(key)?.tries ?? 0) + 1;
     const ms = Math.min(LONGEST_PAUSE_MS, firstPauseMs * 2 ** (tries - 1)) * (1 + random() / 4);
     const reason = error instanceof Error ? error.message : String(error);
-    failing.set(key, { key, reason, tries, nextTry: clock.now() + ms });
+    failing.set(key, { key, reason, tries, nextTry: clock.unix() + ms });
     onFailing?.(key, failing.get(key)!, error);
     // Asked for during its own run, it may have been paused before: one pause a key.
     pauses.get(key)?.abort();

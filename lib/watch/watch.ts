@@ -218,7 +218,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     }));
     log.info("Resynced", { reason, vnodes: records.length, ms: clock.now() - began });
     await tell({
-      lastResync: new Date(clock.now()).toISOString(),
+      lastResync: new Date(clock.unix()).toISOString(),
       resyncReason: reason,
       vnodes: records.length,
     });

@@ -9,6 +9,10 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
+  unix(): number {
+    return this.#now;
+  }
+
   /** How many waits are pending, and when the next one ends (ms from now). */
   get pending(): number {
     return this.#waits.length;

@@ -326,6 +326,24 @@ test("engine().observe() waits for a daemon on its way out, and then finds none"
   assert.match(made.diff(found).at(-1)!.why, /not running/);
 });
 
+test("engine().observe() goes on waiting when the machine's clock is set meanwhile", async () => {
+  const { now } = Date;
+  const steps = leaving();
+  const look: Look = {
+    ...steps,
+    engine(path) {
+      Date.now = () => now() + 3_600_000;
+      return steps.engine(path);
+    },
+  };
+  try {
+    const made = engine({ file: jsonFile("/etc/docker/daemon.json", { a: 1 }), keys: ["a"] });
+    assert.is((await made.observe(look))?.instance, null);
+  } finally {
+    Date.now = now;
+  }
+});
+
 test("engine().observe() stops waiting when berth is asked to stop, and does not wait with start later", async () => {
   const file = jsonFile("/etc/docker/daemon.json", { a: 1 });
   const stays: Look = {
