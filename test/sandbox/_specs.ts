@@ -144,7 +144,7 @@ export function specPairs({ vnodes: most = 6, kinds = true, anew = true }: SpecO
     mac: either(fc.integer({ min: 0, max: 11 })),
     four: either(some(number, 3)),
     six: either(some(number, 2)),
-    mtu: either(of(null, null, 1400, 1300, 1280, 1000, 576)),
+    mtu: either(of(null, null, 1400, 1350, 1280, 1000, 576)),
     cost: either(of(null, 5, 10)),
     down: either(of(false, false, false, true)),
     sysctls: either(fc.record({

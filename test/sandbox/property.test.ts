@@ -17,8 +17,8 @@ import { berth, openVhost } from "./vhost.ts";
 
 const LONG = process.env["BERTH_LONG"] === "1";
 const PAIRS = Number(process.env["BERTH_TEST_PAIRS"] ?? (LONG ? 100 : 8));
-/** Another one each day. */
-const SEED = Number(process.env["BERTH_TEST_SEED"] ?? Math.floor(Date.now() / 86_400_000) * 1000);
+/** The long run has another one each time (test/run.ts). */
+const SEED = Number(process.env["BERTH_TEST_SEED"] ?? 2);
 /** Seeds of pairs that failed once. */
 const KEPT: readonly number[] = [12];
 /** Milliseconds that a smaller pair is sought for which fails as well. */
