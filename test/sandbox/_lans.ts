@@ -1,5 +1,6 @@
 // What the stories about lans share: the other host at the end of a tunnel or a wire (the router's namespace), pings
 // both ways, and who hears what.
+import { bridgeName, lanTableName, tunnelName } from "../../lib/vnode/names.ts";
 import type { Background, Sandbox } from "./harness.ts";
 
 export const SLEEP = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
@@ -48,3 +49,11 @@ send(S, pack("H*", $ARGV[0]), 0, sockaddr_in($ARGV[2], inet_aton($ARGV[1]))) or 
 export function datagram(payload: string, to: string, port: number): readonly string[] {
   return ["perl", "-e", SEND, payload, to, String(port)];
 }
+
+/** Writes the experiment. */
+export const put = (box: Sandbox, spec: unknown) => box.write(FILE, JSON.stringify(spec));
+
+/** Everything of a lan that the kernel has. */
+export const standing = (box: Sandbox, lan: string) =>
+  box.sh(`{ ip -o link show | grep -oE '${bridgeName(lan)}|${tunnelName(lan)}' | sort -u
+    nft list tables | grep ${lanTableName(lan)}; } || true`).then((text) => text.trim());
