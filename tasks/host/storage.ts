@@ -102,6 +102,8 @@ function onVolume(
   const isXfs = type === "xfs";
   // By project quotas the engine limits what a container may write (overlay2.size); on ext4 it cannot.
   const options = isXfs ? ["prjquota"] : [];
+  // The pool would fill for good with what was deleted. By fstab alone: xfs takes it up at no remount.
+  const discards = name === "engine" ? ["discard"] : [];
   return [
     [fileSystem({ device, type, label: `berth-${name}`, adopt, kept, foreign })],
     [fstabEntry({
@@ -110,7 +112,7 @@ function onVolume(
       type,
       // A missing disk must not keep the machine from booting: the engine's own guards see that it waits. Nobody else
       // does, so the time may be long: a slow machine's group was complete after 60 s, and systemd gave up after 30.
-      options: ["defaults", ...options, "nofail", "x-systemd.device-timeout=5min"],
+      options: ["defaults", ...options, ...discards, "nofail", "x-systemd.device-timeout=5min"],
       pass: isXfs ? 0 : 2,
     })],
     [mounted({ target: mount, source: device, options })],

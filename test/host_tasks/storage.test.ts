@@ -93,4 +93,22 @@ test("a damaged volume of a re-imaged machine gets no new file system, one that 
   }
 });
 
+test("what is deleted on a thin volume goes back to its pool, and other volumes are mounted as they were", async () => {
+  const { host } = ground([disk("b", 500)]);
+  const config = parseConfig([{ path: "/etc/berth/host.yaml", text: "storage: { layout: thin }" }]);
+  const { stages } = await findStorage(host, config);
+  const lists = await Promise.all(stages.map((stage) => stage(config, {} as HostFacts, host)));
+  const entries = lists.flat().filter(({ id }) => id.startsWith("fstab"));
+  const lines = entries.map((entry) => {
+    const text = JSON.stringify(entry.diff({ file: null, source: "UUID=x" }));
+    return /UUID=x (\S+) ext4 (\S+)/.exec(text)?.slice(1).join(" ");
+  });
+  const usual = "nofail,x-systemd.device-timeout=5min,x-berth";
+  assert.equal(lines, [
+    `/vminfo defaults,${usual}`,
+    `/vms defaults,${usual}`,
+    `/vms/docker defaults,discard,${usual}`,
+  ]);
+});
+
 test.run();
