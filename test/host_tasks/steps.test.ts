@@ -110,6 +110,39 @@ test("another driver than what stands is refused by the first step that would ch
   assert.is(await refusal("bridge", to("bridge", "eth0")), "accepted");
 });
 
+test("storage refuses a control subnet that is taken where there is no control network yet, before it looks at disks", async () => {
+  const step = STEPS.find(({ name }) => name === "storage")!;
+  const tried = async (address: string, network: unknown, hasIp = true) => {
+    const [local, bits] = address.split("/");
+    const addresses = [{ ifname: "eth0", addr_info: [{ family: "inet", local, prefixlen: Number(bits) }] }];
+    const host = createFakeHost({
+      commands: [({ argv }) => {
+        if (argv[0] !== "ip") return null;
+        if (!hasIp) throw new BerthError({ code: "missing", object: "ip", message: "No such program" });
+        return { stdout: JSON.stringify(argv.includes("addr") ? addresses : []) };
+      }],
+      engine: {
+        get(path) {
+          if (path === "/networks") return Promise.resolve({ status: 200, body: [] });
+          return Promise.resolve({ status: network === null ? 404 : 200, body: network });
+        },
+        call: () => Promise.reject(new Error("a look changes nothing")),
+      },
+    });
+    return await step.check!(host, CONFIG).then(
+      () => "accepted",
+      ({ code, message }) => `${code}: ${message}`,
+    );
+  };
+  assert.match(await tried("172.20.0.2/16", null), "config: Subnet");
+  assert.is(await tried("10.0.0.2/8", null), "accepted");
+  // One that stands is not the engine's business; one of others' is.
+  assert.is(await tried("172.20.0.2/16", { Labels: { "berth.network": "control" } }), "accepted");
+  assert.match(await tried("10.0.0.2/8", { Labels: {} }), "refused: A Docker network named");
+  // A plan for a machine that is to get the program first.
+  assert.is(await tried("172.20.0.2/16", null, false), "accepted");
+});
+
 test("host rc takes either --image or --remove, and looks at nothing before", async () => {
   const context = { options: { image: true, remove: true } } as unknown as Parameters<typeof hostRc.run>[0];
   const error = await Promise.resolve(hostRc.run(context)).then(() => null, (thrown) => thrown as BerthError);
