@@ -238,6 +238,13 @@ test("a device with IPv6 only goes into the bridge, reaches its network by it, a
   const box = await openSandbox({ engine: "20.10", berth: true });
   try {
     await box.sh("ip -4 addr flush dev eth0; sysctl -qw net.ipv6.conf.all.forwarding=0");
+    const unique = () =>
+      box.until("addresses of eth0 that are checked for duplicates", async (seen) => {
+        const tentative = await box.sh("ip -o -6 addr show dev eth0 tentative");
+        seen(tentative);
+        return tentative === "";
+      });
+    await unique();
     const before = await hangingOn(box, "eth0");
     assert.not.match(before, "198.51.100");
     const reaches6 = async () => {
@@ -254,6 +261,7 @@ test("a device with IPv6 only goes into the bridge, reaches its network by it, a
     assert.match(await box.sh("berth host check", { timeoutMs: 120_000 }), /As prepared/);
     await box.sh("berth host down", { timeoutMs: 120_000 });
     const given = "^ipv4/conf/@/forwarding:";
+    await unique();
     assert.is(await hangingOn(box, "eth0", given), without(before, given));
     await reaches6();
   } finally {
