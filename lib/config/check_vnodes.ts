@@ -17,6 +17,8 @@ export interface FoundVnode {
   readonly name: string;
   readonly draft: Loose<VnodeDraft>;
   readonly where: Where;
+  /** Its name was refused and told: what would follow from it is not held against it. */
+  readonly misnamed?: boolean;
   /** Of its file. */
   readonly experiment?: string;
   readonly routing?: "manual" | "static";
@@ -100,7 +102,11 @@ function checkControl(vnode: FoundVnode, host: HostFacts, claims: Claims): Vnode
   const written = draft.control?.address;
   // Refused already (the key is there, its value is not), or no control network to derive from.
   const refused = written === undefined && draft.control !== undefined && "address" in draft.control;
-  if (draft.control === undefined || refused || host.control === undefined) return { address: "", mac: "" };
+  // With another name, it will be given another address.
+  const unknown = written === undefined && vnode.misnamed === true;
+  if (draft.control === undefined || refused || unknown || host.control === undefined) {
+    return { address: "", mac: "" };
+  }
   const { subnet, address: own } = host.control;
   const address = written ?? controlAddress(name, subnet, own);
   const place = written === undefined ? where : at("control", "address");

@@ -11,10 +11,18 @@ import { type ConfigFile, readDocument } from "./document.ts";
 import { withForwarding } from "./forwarding.ts";
 import { nearest, Problem } from "./problem.ts";
 import { type HostDraft, hostSchema } from "./schema_host.ts";
-import { experimentSchema, type LanDraft, singleSchema, type VnodeDraft } from "./schema_vnodes.ts";
+import {
+  experimentSchema,
+  type LanDraft,
+  listedVnodeSchema,
+  singleSchema,
+  type VnodeDraft,
+  vnodeSchema,
+} from "./schema_vnodes.ts";
 import { withSegments } from "./segments.ts";
 import type { Config } from "./types.ts";
 import { type Loose, Report, validate, type Where } from "./validate.ts";
+import { parseVnodeName } from "./words.ts";
 
 /** A file's name and text. */
 export interface FileText {
@@ -122,12 +130,25 @@ function collect(file: ConfigFile, lans: FoundLan[], vnodes: FoundVnode[], repor
     for (const [name, draft, path] of named<Loose<VnodeDraft>>(experiment?.vnodes, "vnodes")) {
       vnodes.push({ name, draft, where: { file, path }, ...of });
     }
+    for (const [name, raw, path] of misnamed(top.vnodes, "vnodes")) {
+      const place: Where = { file, path };
+      // Told once: the same issue again is none.
+      const draft = validate(Array.isArray(top.vnodes) ? listedVnodeSchema : vnodeSchema, raw, place, report);
+      if (draft !== undefined) vnodes.push({ name, draft, where: place, misnamed: true, ...of });
+    }
     return;
   }
   const single = validate(singleSchema, value, where, report);
   if (single?.name !== undefined) {
     vnodes.push({ name: single.name, draft: single, where, experiment: single.experiment });
+  } else if (single !== undefined && typeof top.name === "string") {
+    vnodes.push({ name: top.name, draft: single, where, misnamed: true });
   }
+}
+
+/** The vnodes whose names were refused, as they are written: what else is wrong with them is told as well. */
+function misnamed(group: unknown, key: string): [string, unknown, (string | number)[]][] {
+  return named<unknown>(group, key).filter(([name]) => parseVnodeName(name) instanceof Problem);
 }
 
 /** A file's name without folder and ending: the experiment's where none is written. */

@@ -89,7 +89,9 @@ export const singleSchema = map("A vnode", { name: vnodeName, experiment, ...vno
 const lanMap = table("a map of lans by name", lanName, v.nullable(lanSchema, {}));
 const lanList = list("Lans", map("A lan", { name: lanName, ...lanKeys }));
 const vnodeMap = table("a map of vnodes by name", vnodeName, vnodeSchema);
-const vnodeList = list("Vnodes", map("A vnode", { name: vnodeName, ...vnodeKeys }));
+/** A vnode of a list. */
+export const listedVnodeSchema = map("A vnode", { name: vnodeName, ...vnodeKeys });
+const vnodeList = list("Vnodes", listedVnodeSchema);
 
 const LANS = "Layer-2 networks of the vhost, by name (or a list, each with its name). Unique over all files.";
 const VNODES = "The vnodes, by name (or a list, each with its name).";
