@@ -97,13 +97,13 @@ type Options = v.InferOutput<typeof options>;
 
 /** Everything that a run hangs on. What is heavy is loaded here, not with the task. */
 async function optionsOf(context: TaskContext<Options>): Promise<VerifyOptions> {
-  const [{ CHECKS }, { LINKTEST, OWN }, { readRecords }, { readStatus }, { selectNames }] = await Promise.all(
+  const [{ CHECKS }, { LINKTEST, OWN }, { readRecords }, { readStatus }, { madeNames }] = await Promise.all(
     [
       import("../lib/vnode/verify/verify.ts"),
       import("../lib/vnode/verify/judge.ts"),
       import("../lib/vnode/record.ts"),
       import("../lib/vnode/status.ts"),
-      import("../lib/vnode/select.ts"),
+      import("./vnode/_names.ts"),
     ],
   );
   const only = checksOf(context.options.only, CHECKS);
@@ -119,7 +119,7 @@ async function optionsOf(context: TaskContext<Options>): Promise<VerifyOptions> 
     readRecords(host),
     context.docker(),
   ]);
-  const names = selectNames(records.map(({ name }) => name), context.args);
+  const names = await madeNames(context, context.args);
   const { isolation, address: gateway } = config.host.controlNet;
   return {
     host,

@@ -3,20 +3,15 @@ import type { LinkSpec } from "../config/types.ts";
 import { BerthError } from "../log/error.ts";
 import type { Ground } from "./ground.ts";
 import { readRecord, readRecords, type VnodeRecord } from "./record.ts";
+import { selectNames } from "./select.ts";
 
 /** The record of a vnode that must be there. @throws {BerthError} code `usage`, naming those that are. */
 export async function knownRecord(ground: Pick<Ground, "host">, vnode: string): Promise<VnodeRecord> {
   const record = await readRecord(ground.host, vnode);
   if (record !== null) return record;
-  const names = (await readRecords(ground.host)).map((one) => one.name);
-  throw new BerthError({
-    code: "usage",
-    object: `vnode ${vnode}`,
-    message: names.length === 0
-      ? "No vnode has been made yet"
-      : `There is no such vnode; there are ${names.join(", ")}`,
-    next: `berth vnode up ${vnode}`,
-  });
+  const names = (await readRecords(ground.host)).map((one) => one.name).filter((name) => name !== vnode);
+  selectNames(names, [vnode]);
+  throw new Error("unreachable: the name is not among them");
 }
 
 /** What of a link is asked for that needs an end on the host, in words, and what to do where it has none. */

@@ -32,7 +32,7 @@ Examples:
   async run(context) {
     const config = await context.config();
     const ground = await groundOf(context, "berth vnode apply");
-    const declared = selectSpecs(config, context.args);
+    const declared = selectSpecs(config, context.args, `${context.configDirectory}/vnodes.d`);
     const specs = context.args.length > 0 ? declared : await runningSpecs(ground, declared);
     const outcomes = await apply(ground, specs, config.lans, context.options);
     await tellFlaps(context, specs);

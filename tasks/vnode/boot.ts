@@ -2,8 +2,7 @@
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import { boot } from "../../lib/vnode/halt.ts";
-import { selectNames } from "../../lib/vnode/select.ts";
-import { recordedNames } from "../../lib/vnode/status.ts";
+import { madeNames } from "./_names.ts";
 import { groundOf, report } from "./_report.ts";
 
 /** Starts vnodes from their records. Does nothing for those that run and are wired. */
@@ -14,7 +13,7 @@ export default task({
   changes: true,
   options: v.object({}),
   async run(context) {
-    const names = selectNames(await recordedNames(context.host), context.args);
+    const names = await madeNames(context, context.args);
     const outcomes = await boot(await groundOf(context, "berth vnode boot"), names);
     report(context, outcomes, "booted");
   },

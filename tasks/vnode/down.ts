@@ -2,8 +2,7 @@
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import { destroy } from "../../lib/vnode/destroy.ts";
-import { selectNames } from "../../lib/vnode/select.ts";
-import { recordedNames } from "../../lib/vnode/status.ts";
+import { madeNames } from "./_names.ts";
 import { groundOf, report } from "./_report.ts";
 
 /** Halts vnodes and removes their containers, wiring, records, and lans that nobody is on any more. */
@@ -14,7 +13,7 @@ export default task({
   changes: true,
   options: v.object({}),
   async run(context) {
-    const names = selectNames(await recordedNames(context.host), context.args);
+    const names = await madeNames(context, context.args);
     const outcomes = await destroy(await groundOf(context, "berth vnode down"), names);
     report(context, outcomes, "destroyed");
   },

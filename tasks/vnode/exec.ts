@@ -2,7 +2,7 @@
 import process from "node:process";
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
-import { knownRecord } from "../../lib/vnode/known.ts";
+import { madeRecord } from "./_names.ts";
 
 /** Runs a command in a running vnode and ends with its exit code. */
 export default task({
@@ -22,7 +22,7 @@ Examples:
   }),
   async run(context) {
     const [name, ...argv] = context.args;
-    const record = await knownRecord(context, name!);
+    const record = await madeRecord(context, name!);
     const docker = await context.docker();
     const { signal } = context;
     if (context.json) {

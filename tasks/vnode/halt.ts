@@ -2,8 +2,7 @@
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
 import { halt } from "../../lib/vnode/halt.ts";
-import { selectNames } from "../../lib/vnode/select.ts";
-import { recordedNames } from "../../lib/vnode/status.ts";
+import { madeNames } from "./_names.ts";
 import { groundOf, report } from "./_report.ts";
 
 /** Stops vnodes; their disks stay, and nobody boots them again unasked. */
@@ -22,7 +21,7 @@ export default task({
     ),
   }),
   async run(context) {
-    const names = selectNames(await recordedNames(context.host), context.args);
+    const names = await madeNames(context, context.args);
     const outcomes = await halt(await groundOf(context, "berth vnode halt"), names, context.options.grace);
     report(context, outcomes, "halted");
   },

@@ -6,6 +6,7 @@ import { BerthError } from "../../lib/log/error.ts";
 import { type LinkState, setLinkState } from "../../lib/vnode/link_state.ts";
 import { readWatch } from "../../lib/watch/presence.ts";
 import { tellFlaps } from "./_flaps.ts";
+import { madeRecord } from "./_names.ts";
 import { groundOf, report } from "./_report.ts";
 
 const STATES = ["up", "down", "flap", "reset"];
@@ -37,6 +38,7 @@ Examples:
     const [vnode, link, word] = context.args as [string, string, string];
     const { up, down } = context.options;
     const state = stateOf(word, up, down);
+    await madeRecord(context, vnode);
     if (typeof state === "object" && (await readWatch(context.host)) === null) {
       throw new BerthError({
         code: "missing",

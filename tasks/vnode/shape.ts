@@ -7,6 +7,7 @@ import type { Shape } from "../../lib/config/types.ts";
 import { planSaving, saveShape } from "../../lib/vnode/save_shape.ts";
 import { type ShapedLink, shapedLink, shapeLink } from "../../lib/vnode/shape_link.ts";
 import { readShaping } from "../../lib/vnode/shape_state.ts";
+import { madeRecord } from "./_names.ts";
 import { groundOf, report } from "./_report.ts";
 
 /** Changes, shows or resets what a link does to frames. Does nothing where it does so already. */
@@ -43,6 +44,7 @@ Examples:
   async run(context) {
     const [vnode, link, ...keys] = context.args as [string, string, ...string[]];
     const { reset, save } = context.options;
+    await madeRecord(context, vnode);
     const { record, ...found } = await shapedLink(context, vnode, link);
     if (keys.length === 0 && !reset && !save) return await show(context, vnode, found);
     const shaping = ({ asked, now }: ShapedLink) => shapesOf(reset ? asked : now, keys, 3);

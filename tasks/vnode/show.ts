@@ -1,10 +1,10 @@
 // `berth vnode show`: everything that is known of one vnode.
 import { renderTable } from "../../lib/cli/table.ts";
 import { task } from "../../lib/cli/task.ts";
-import { knownRecord } from "../../lib/vnode/known.ts";
 import { effectiveSpec } from "../../lib/vnode/live.ts";
 import { readStatus } from "../../lib/vnode/status.ts";
 import { wiringOf } from "../../lib/vnode/wiring.ts";
+import { madeRecord } from "./_names.ts";
 
 /** Shows a vnode's record, state, and the host side of its wiring. Changes nothing. */
 export default task({
@@ -13,7 +13,7 @@ export default task({
   completes: "vnodes",
   async run(context) {
     const name = context.args[0]!;
-    const record = await knownRecord(context, name);
+    const record = await madeRecord(context, name);
     const status = (await readStatus(context.host, await context.docker())).find((one) => one.name === name);
     const wiring = wiringOf(effectiveSpec(record));
     const facts = [

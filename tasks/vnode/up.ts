@@ -30,7 +30,7 @@ Examples:
   }),
   async run(context) {
     const config = await context.config();
-    const specs = selectSpecs(config, context.args);
+    const specs = selectSpecs(config, context.args, `${context.configDirectory}/vnodes.d`);
     const outcomes = specs.length === 0
       ? []
       : await up(await groundOf(context, "berth vnode up"), specs, config.lans, context.options);

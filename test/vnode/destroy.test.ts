@@ -67,7 +67,7 @@ test("destroy() brings the others to their end where one has no record and no co
   const world = await begun();
   const outcomes = await destroy(world.ground, ["left", "nobody"]);
   assert.equal(outcomes.map(({ vnode, changed }) => [vnode, changed]), [["left", true], ["nobody", false]]);
-  assert.match(String(outcomes[1]!.error), "no such vnode");
+  assert.match(String(outcomes[1]!.error), "No such vnode");
   assert.equal(await recordedNames(world.host), ["right"]);
 });
 
