@@ -153,12 +153,16 @@ export async function refuseLackingLans(host: Host, lans: readonly LanSpec[]): P
 }
 
 /** @throws {BerthError} code `missing` where something is. */
-export function refuseLacking(vnode: string, issues: readonly Issue[] | undefined): void {
+export function refuseLacking(
+  vnode: string,
+  issues: readonly Issue[] | undefined,
+  message = "The kernel cannot shape its links as its spec says",
+): void {
   if (issues === undefined || issues.length === 0) return;
   throw new BerthError({
     code: "missing",
     object: `vnode ${vnode}`,
-    message: "The kernel cannot shape its links as its spec says",
+    message,
     issues,
     next: "berth host kernel, or leave out what is named",
   });

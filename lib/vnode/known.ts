@@ -1,5 +1,6 @@
 // Vnodes and links that an operator names, found in the records, or refused in words that tell which there are.
 import type { LinkSpec } from "../config/types.ts";
+import { DockerError } from "../docker/errors.ts";
 import { BerthError } from "../log/error.ts";
 import type { Ground } from "./ground.ts";
 import { readRecord, readRecords, type VnodeRecord } from "./record.ts";
@@ -12,6 +13,25 @@ export async function knownRecord(ground: Pick<Ground, "host">, vnode: string): 
   const names = (await readRecords(ground.host)).map((one) => one.name).filter((name) => name !== vnode);
   selectNames(names, [vnode]);
   throw new Error("unreachable: the name is not among them");
+}
+
+/**
+ * Why the engine did not run a command in a vnode, in an operator's words: the engine's own name neither the vnode nor
+ * the way on. Any other error is given back as it is.
+ */
+export async function whyNotRun(
+  { docker }: Pick<Ground, "docker">,
+  { name, containerId, wanted }: VnodeRecord,
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof DockerError) || (error.status !== 409 && error.status !== 404)) return error;
+  const container = await docker.inspectContainer(containerId);
+  const told = (message: string, next: string) =>
+    new BerthError({ code: "docker", object: `vnode ${name}`, message, next, cause: error });
+  if (container === null) return told("Its container is gone", `berth vnode up ${name}`);
+  if (container.state.paused) return told("It is paused", `docker unpause ${name}`);
+  if (container.state.running) return error;
+  return told(wanted.state === "halted" ? "It is halted" : "It does not run", `berth vnode boot ${name}`);
 }
 
 /** What of a link is asked for that needs an end on the host, in words, and what to do where it has none. */

@@ -52,9 +52,15 @@ export interface Shaped {
   readonly shapes: Shapes;
 }
 
+/** Of an issue of `lackingFeatures`: its path ends in the way. */
+function wayOf(path: string | undefined): keyof Shapes {
+  return path?.endsWith(".ingress") ? "ingress" : "egress";
+}
+
 /**
  * Makes a link do to frames what `shaping` says, live. Does nothing where it does so already.
  *
+ * @param places where the shaping of a way was asked for, for messages. @default {where the spec stands}
  * @throws {BerthError} code `missing` where the kernel cannot; as `shapedLink` and `shaping` do.
  */
 export async function shapeLink(
@@ -62,6 +68,7 @@ export async function shapeLink(
   vnode: string,
   name: string,
   shaping: Shaping,
+  places: (way: keyof Shapes) => string | undefined = () => undefined,
 ): Promise<Shaped> {
   const { record, asked, now } = await shapedLink(ground, vnode, name);
   let shapes = shaping({ asked, now });
@@ -69,7 +76,13 @@ export async function shapeLink(
   if (ground.mode === "apply") {
     const spec = effectiveSpec(next);
     const links = spec.links.filter((link) => link.name === name);
-    refuseLacking(vnode, (await lackingFeatures(ground.host, [{ ...spec, links }])).get(vnode));
+    const issues = (await lackingFeatures(ground.host, [{ ...spec, links }])).get(vnode);
+    refuseLacking(
+      vnode,
+      // What was asked for just now stands in no file.
+      issues?.map((issue) => ({ ...issue, place: places(wayOf(issue.path)) ?? issue.place })),
+      "The kernel cannot shape its link so",
+    );
   }
   const lans = new Set([asked.lan]);
   const failed = (one: string, error: unknown): Outcome => ({ vnode: one, changed: false, did: [], error });

@@ -8,6 +8,13 @@ import { groundOf, report } from "./_report.ts";
 /** Starts vnodes from their records. Does nothing for those that run and are wired. */
 export default task({
   summary: "Start vnodes that exist",
+  description: `
+Without names, starts all vnodes of this vhost.
+
+Examples:
+  berth vnode boot left
+  berth vnode boot
+`,
   args: ["[NAME...]"],
   completes: "vnodes",
   changes: true,

@@ -2,6 +2,7 @@
 import process from "node:process";
 import * as v from "valibot";
 import { task } from "../../lib/cli/task.ts";
+import { whyNotRun } from "../../lib/vnode/known.ts";
 import { madeRecord } from "./_names.ts";
 
 /** Runs a command in a running vnode and ends with its exit code. */
@@ -25,8 +26,12 @@ Examples:
     const record = await madeRecord(context, name!);
     const docker = await context.docker();
     const { signal } = context;
+    const explain = async (error: unknown) => {
+      throw await whyNotRun({ docker }, record, error);
+    };
     if (context.json) {
-      const result = await docker.exec(record.containerId, argv, { signal, user: context.options.user });
+      const result = await docker.exec(record.containerId, argv, { signal, user: context.options.user })
+        .catch(explain);
       const text = new TextDecoder();
       context.output({
         exit: result.exit,
@@ -40,7 +45,7 @@ Examples:
       stdin: process.stdin.isTTY ? undefined : process.stdin,
       stdout: (chunk) => void process.stdout.write(chunk),
       stderr: (chunk) => void process.stderr.write(chunk),
-    }, { signal, user: context.options.user });
+    }, { signal, user: context.options.user }).catch(explain);
     context.exit(exit);
   },
 });

@@ -8,6 +8,13 @@ import { groundOf, report } from "./_report.ts";
 /** Stops vnodes; their disks stay, and nobody boots them again unasked. */
 export default task({
   summary: "Stop vnodes",
+  description: `
+Without names, stops all vnodes of this vhost.
+
+Examples:
+  berth vnode halt left right
+  berth vnode halt
+`,
   args: ["[NAME...]"],
   completes: "vnodes",
   changes: true,
@@ -22,6 +29,9 @@ export default task({
   }),
   async run(context) {
     const names = await madeNames(context, context.args);
+    if (context.args.length === 0 && names.length > 1) {
+      context.log.info("No vnode is named: all are halted", { vnodes: names.length });
+    }
     const outcomes = await halt(await groundOf(context, "berth vnode halt"), names, context.options.grace);
     report(context, outcomes, "halted");
   },

@@ -53,7 +53,7 @@ Examples:
     // What cannot be saved is refused before anything is changed.
     if (save) await planned(shaping(found));
     const ground = await groundOf(context, "berth vnode shape");
-    const { outcomes, shapes } = await shapeLink(ground, vnode, link, shaping);
+    const { outcomes, shapes } = await shapeLink(ground, vnode, link, shaping, (way) => placesOf(keys, way));
     if (save && outcomes.every((one) => one.error === undefined)) {
       const saving = await planned(shapes);
       if (saving.changed) {
@@ -68,6 +68,14 @@ Examples:
     report(context, outcomes, "shaped");
   },
 });
+
+/** "argument 3": those of these KEY=VALUE that are about a way. */
+export function placesOf(keys: readonly string[], way: keyof Shapes): string | undefined {
+  const other = way === "egress" ? "ingress." : "egress.";
+  const numbers = keys.flatMap((key, index) => key.startsWith(other) || key.endsWith("=") ? [] : [index + 3]);
+  if (numbers.length === 0) return undefined;
+  return `argument${numbers.length === 1 ? "" : "s"} ${numbers.join(", ")}`;
+}
 
 /** "rate 10mbit, delay 5ms". */
 function words(shape: Shape): string {

@@ -4,7 +4,7 @@ import { task } from "../../lib/cli/task.ts";
 import { selectSpecs } from "../../lib/vnode/select.ts";
 import { up } from "../../lib/vnode/up.ts";
 import { tellFlaps } from "./_flaps.ts";
-import { groundOf, report } from "./_report.ts";
+import { groundOf, report, throwInterrupted } from "./_report.ts";
 
 /** Makes lans and containers as the specs say, starts them, and checks their wiring. Does nothing where all stands. */
 export default task({
@@ -34,6 +34,7 @@ Examples:
     const outcomes = specs.length === 0
       ? []
       : await up(await groundOf(context, "berth vnode up"), specs, config.lans, context.options);
+    await throwInterrupted(context, outcomes);
     await tellFlaps(context, specs);
     report(context, outcomes, "brought up");
   },
