@@ -27,6 +27,8 @@ export interface Tried {
   readonly vnodes: readonly Outcome[];
   /** How many vnodes the configuration has. */
   readonly declared: number;
+  /** Those of them that are wanted halted and have lost their container: they are left so, and told. */
+  readonly gone?: readonly string[];
   readonly watch?: WatchStart;
   /** What went wrong beside host steps and single vnodes. */
   readonly errors: readonly unknown[];
@@ -52,12 +54,12 @@ export async function bootLock({ host, mode, log }: TaskContext<unknown>): Promi
 export async function bootVnodes(
   context: TaskContext<unknown>,
   config: Config,
-): Promise<Pick<Tried, "vnodes" | "declared">> {
+): Promise<Pick<Tried, "vnodes" | "declared" | "gone">> {
   const records = await readRecords(context.host);
   const byName = new Map(records.map((record) => [record.name, record]));
   const declared = new Set(config.vnodes.map(({ name }) => name));
-  const halted = config.vnodes.filter(({ name }) => byName.get(name)?.wanted.state === "halted");
-  const wanted = config.vnodes.filter((spec) => !halted.includes(spec));
+  const stays = config.vnodes.filter(({ name }) => byName.get(name)?.wanted.state === "halted");
+  const wanted = config.vnodes.filter((spec) => !stays.includes(spec));
   // Their file is faulty just now, or lies elsewhere: that is no reason for them to stay down.
   const others = records.filter(({ name, wanted }) => !declared.has(name) && wanted.state === "up")
     .map(({ name }) => name);
@@ -65,6 +67,20 @@ export async function bootVnodes(
   if (total === 0) return { vnodes: [], declared: 0 };
   context.progress(`Bringing up ${total} vnodes`);
   const ground = await groundOf(context, "berth boot");
+  // A vnode down that was cut off leaves such a record: to make the container anew would hide that.
+  const gone: string[] = [];
+  for (const { name } of stays) {
+    const { containerId } = byName.get(name)!;
+    const found = await ground.docker.inspectContainer(containerId) ??
+      await ground.docker.inspectContainer(name);
+    if (found !== null) continue;
+    gone.push(name);
+    ground.log.warn("Its container is gone, and it is wanted halted: it is left so", {
+      vnode: name,
+      next: `berth vnode up ${name}, or berth vnode down ${name}`,
+    });
+  }
+  const halted = stays.filter(({ name }) => !gone.includes(name));
   // /run is empty after a reboot: who was wired in this boot has a life there.
   const lives = await Promise.all(records.map(({ name }) => readLife(context.host, name)));
   const rebooted = new Set(records.filter((_, at) => lives[at] === null).map(({ name }) => `vnode ${name}`));
@@ -80,7 +96,7 @@ export async function bootVnodes(
     ...(halted.length === 0 ? [] : await up(told, halted, config.lans, { createOnly: true })),
     ...(others.length === 0 ? [] : await boot(told, others)),
   ];
-  return { vnodes, declared: total };
+  return { vnodes, declared: total, gone };
 }
 
 /**

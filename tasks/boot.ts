@@ -144,7 +144,11 @@ function hostWords({ host, faulty }: Tried): string {
     : `Host not ready (${bad.map(({ step, result }) => `${step} ${result}`).join(", ")})`;
 }
 
-function vnodeWords({ vnodes, declared }: Tried): string {
+/** "2 of 3 vnodes as wanted (right gone)". */
+export function vnodeWords(
+  { vnodes, declared, gone = [] }: Pick<Tried, "vnodes" | "declared" | "gone">,
+): string {
   const well = vnodes.filter((one) => one.error === undefined).length;
-  return `${well} of ${Math.max(declared, vnodes.length)} vnodes as wanted`;
+  const lost = gone.length === 0 ? "" : ` (${gone.join(", ")} gone)`;
+  return `${well} of ${Math.max(declared, vnodes.length)} vnodes as wanted${lost}`;
 }

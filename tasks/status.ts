@@ -20,6 +20,7 @@ function troubles(
   full: readonly string[],
 ): string[] {
   const made = new Set(vnodes.map(({ name }) => name));
+  const declared = new Set(config.vnodes.map(({ name }) => name));
   const issues = fault === null ? [] : fault.issues.length > 0 ? fault.issues : [fault];
   return [
     ...issues.map((issue) =>
@@ -40,7 +41,16 @@ function troubles(
     ...full,
     ...config.vnodes.filter(({ name }) => !made.has(name))
       .map(({ name }) => `vnode ${name} is declared and was never made: berth vnode up ${name}`),
-    ...vnodes.filter((one) => one.wanted === "up" && one.state !== "up")
+    // Whatever is wanted of it: "vnode boot" cannot give it its container back.
+    ...vnodes.filter((one) => one.wanted !== null && one.state === "gone")
+      .map((one) =>
+        `vnode ${one.name} is gone, wanted ${one.wanted}: ${
+          declared.has(one.name) ? `berth vnode up ${one.name}, or ` : ""
+        }berth vnode down ${one.name}`
+      ),
+    ...vnodes.filter((one) => one.wanted === null && one.state !== "up")
+      .map((one) => `vnode ${one.name} is ${one.state}, ${one.wiring}: berth vnode up ${one.name}`),
+    ...vnodes.filter((one) => one.wanted === "up" && one.state !== "up" && one.state !== "gone")
       .map((one) => `vnode ${one.name} is ${one.state}, wanted up: berth vnode boot ${one.name}`),
     ...vnodes.filter((one) => one.state === "up" && one.wiring !== "wired")
       .map((one) => `vnode ${one.name} is ${one.wiring}: berth vnode up ${one.name}`),

@@ -18,7 +18,15 @@ import { LABEL_BODY, LABEL_VNODE } from "./names.ts";
 import { resolvPath } from "./paths.ts";
 import { pendingSteps, settlePending, withPending } from "./pending.ts";
 import { preflight } from "./preflight.ts";
-import { type Live, readRecord, readRecords, type VnodeRecord, want, writeRecord } from "./record.ts";
+import {
+  type Live,
+  readRecord,
+  readRecords,
+  type VnodeRecord,
+  want,
+  type Wanted,
+  writeRecord,
+} from "./record.ts";
 import { resolvText } from "./resolv.ts";
 import { ensureRules, leavesChains } from "./rules.ts";
 import { type Begun, checkAll, said, wireRunning } from "./running.ts";
@@ -128,9 +136,11 @@ async function upOne(
     await ground.docker.renameContainer(container.id, spec.name);
   }
   await writeResolv(ground, spec);
-  // A container that is made and not to be started is not wanted up: the watch would start it.
+  // A container that is made and not to be started is not wanted up: the watch would start it. One that is to be
+  // started is so from its first record on: a run that is cut off before the start must not pass for a halt.
   const wanted = keep || !options.createOnly ? record?.wanted : undefined;
-  const plain = recordOf(spec, lans, container, wanted, ground.by, keptLive(record, spec));
+  const first = options.createOnly ? "halted" : "up";
+  const plain = recordOf(spec, lans, container, wanted ?? saidNow(first, ground.by), keptLive(record, spec));
   // A life that begins is given the whole spec anyway.
   const goesOn = keep && record !== null && container.state.running;
   const next = goesOn ? withPending(record, plain) : plain;
@@ -248,12 +258,15 @@ async function writeResolv(ground: Ground, spec: VnodeSpec): Promise<void> {
   await ground.host.writeInPlace(path, text);
 }
 
+function saidNow(state: Wanted["state"], by: string): Wanted {
+  return { state, by, at: new Date().toISOString() };
+}
+
 function recordOf(
   spec: VnodeSpec,
   lans: readonly LanSpec[],
   container: Container,
-  wanted: VnodeRecord["wanted"] | undefined,
-  by: string,
+  wanted: VnodeRecord["wanted"],
   live: Live | undefined,
 ): VnodeRecord {
   return {
@@ -262,7 +275,7 @@ function recordOf(
     containerId: container.id,
     spec,
     lans,
-    wanted: wanted ?? { state: "halted", by, at: new Date().toISOString() },
+    wanted,
     hostsPath: hostsPathOf(container),
     ...(live !== undefined && { live }),
   };

@@ -1,0 +1,102 @@
+// deadline: 60s
+// What `berth status` and `berth boot` say of vnodes and of faulty files, over a vhost in memory.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Docker } from "../../lib/docker/types.ts";
+
+import { recordPath } from "../../lib/vnode/paths.ts";
+import { readRecord, want } from "../../lib/vnode/record.ts";
+import { up } from "../../lib/vnode/up.ts";
+import { bootVnodes } from "../../tasks/_boot.ts";
+import { vnodeWords } from "../../tasks/boot.ts";
+import statusTask from "../../tasks/status.ts";
+import { createWorld, declared, type World } from "../vnode/_world.ts";
+
+const PAIR = `
+lans: { wire: { subnet: 10.1.0.0/24 } }
+vnodes:
+  left: { image: box, links: [{ lan: wire, address: 10.1.0.1 }] }
+  right: { image: box, links: [{ lan: wire, address: 10.1.0.2 }] }
+`;
+const FILE = "/etc/berth/vnodes.d/pair.yaml";
+
+/** A world with that pair declared and up. */
+async function pairUp(): Promise<World> {
+  const world = createWorld(["wire"]);
+  await world.host.makeDirectory("/etc/berth/vnodes.d");
+  await world.host.writeText(FILE, PAIR);
+  const { vnodes, lans } = declared(PAIR);
+  for (const { error } of await up(world.ground, vnodes, lans)) assert.is(error, undefined, String(error));
+  return world;
+}
+
+function contextOf(world: World) {
+  const { ground, host } = world;
+  const docker = {
+    ...ground.docker,
+    version: () => Promise.resolve({ version: "20.10.24", api: "1.41" }),
+  } as Docker;
+  // How full its file systems are is another test's.
+  const query: World["host"]["query"] = (command) =>
+    ["df", "vgs", "lvs"].includes(command.argv[0]!)
+      ? Promise.resolve({ exit: 0, stdout: "", stderr: "", ms: 0 })
+      : host.query(command);
+  return {
+    ...ground,
+    host: { ...host, query },
+    docker: () => Promise.resolve(docker),
+    configDirectory: "/etc/berth",
+    tell: () => {},
+    progress: () => {},
+  };
+}
+
+/** What `berth status` says: its troubles without the one that no watch runs, its text, its exit code. */
+async function status(world: World) {
+  const said = { wrong: [] as readonly string[], text: "", exit: 0 };
+  const context = {
+    ...contextOf(world),
+    output(data: { wrong: readonly string[] }, text: string) {
+      said.wrong = data.wrong.filter((line) => !line.startsWith("No watch runs"));
+      said.text = text;
+    },
+    exit: (code: number) => said.exit = code,
+  };
+  await statusTask.run(context as unknown as Parameters<typeof statusTask.run>[0]);
+  return said;
+}
+
+test("a container that is gone is told, whatever is wanted of its vnode, and no boot hides it", async () => {
+  const world = await pairUp();
+  assert.equal((await status(world)).wrong, []);
+  for (const name of ["left", "right"]) {
+    await want(world.host, (await readRecord(world.host, name))!, "halted", "berth vnode down");
+    await world.ground.docker.removeContainer(name);
+  }
+  const wrong = ["left", "right"].map((name) =>
+    `vnode ${name} is gone, wanted halted: berth vnode up ${name}, or berth vnode down ${name}`
+  );
+  assert.equal((await status(world)).wrong, wrong);
+  const context = contextOf(world) as unknown as Parameters<typeof bootVnodes>[0];
+  const tried = await bootVnodes(context, declared(PAIR) as Parameters<typeof bootVnodes>[1]);
+  assert.is(vnodeWords(tried), "0 of 2 vnodes as wanted (left, right gone)");
+  assert.is(world.containers.size, 0);
+  assert.equal((await status(world)).wrong, wrong);
+});
+
+test("an `up` that is cut off before the start has the vnode wanted up", async () => {
+  const world = createWorld(["wire"]);
+  const { vnodes, lans } = declared(PAIR);
+  const { writeText } = world.host;
+  const cut = {
+    ...world.host,
+    writeText: (path: string, ...rest: [string]) =>
+      path.includes("/gate/") ? Promise.reject(new Error("cut off")) : writeText(path, ...rest),
+  };
+  const outcomes = await up({ ...world.ground, host: cut as never }, vnodes, lans);
+  assert.equal(outcomes.map(({ error }) => String(error)), Array(2).fill("Error: cut off"));
+  assert.ok(world.host.machine.files.has(recordPath("left")));
+  assert.is((await readRecord(world.host, "left"))!.wanted.state, "up");
+});
+
+test.run();
