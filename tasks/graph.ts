@@ -10,7 +10,7 @@ export default task({
   summary: "Draw the vnodes, lans and links that are there now",
   description: `
 Vnodes are boxes, lans are double lines. A link is drawn through when its wiring was found in the kernel just now,
-and dashed when it was not. --json gives the same as vnodes, lans and links.
+and dashed when it was not, or when it is down. --json gives the same as vnodes, lans and links.
 
 --svg draws it for a browser, with what stands in green, and addresses and shaping on the links:
   berth graph --svg > experiment.svg

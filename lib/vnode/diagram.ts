@@ -36,6 +36,8 @@ export interface GraphLink {
   readonly egress: Shape;
   /** From the lan into the vnode. */
   readonly ingress: Shape;
+  /** Its carrier as it is asked for at this moment: by its spec, by what was changed live, or by the clock. */
+  readonly up: boolean;
   /** True when the vnode runs and its wiring was seen in the kernel. */
   readonly stands: boolean;
 }
@@ -64,6 +66,7 @@ export function graphOf(records: readonly VnodeRecord[], statuses: readonly Vnod
       mac: link.mac,
       egress: link.egress,
       ingress: link.ingress,
+      up: link.up !== false,
       stands: status.state === "up" && status.wiring === "wired",
     }))
   );
@@ -139,8 +142,8 @@ function rowsOf(vnode: GraphVnode, links: readonly GraphLink[]): Row[] {
 const LAN_STEP = 4;
 
 /**
- * Draws a graph as lines of text, in Unicode's box characters. What stands is drawn through, what does not is
- * dashed. ╢ and ╜ join a link to a lan; ╫ only crosses it.
+ * Draws a graph as lines of text, in Unicode's box characters. What stands and is up is drawn through, what
+ * is not is dashed. ╢ and ╜ join a link to a lan; ╫ only crosses it.
  */
 export function drawGraph(graph: Graph): string[] {
   if (graph.vnodes.length === 0) return ["There are no vnodes"];
@@ -152,7 +155,7 @@ export function drawGraph(graph: Graph): string[] {
     vnode.name.length + title.length + 4,
     ...rows.map((row) => row.text.length),
   ]));
-  const words = Math.max(0, ...graph.links.map((link) => linkWords(link).length));
+  const words = Math.max(0, ...graph.links.map((link) => lineWords(link).length));
   const canvas = lanCanvas(graph);
   const left = inner + 4;
   const lines = canvas.heads.map((head) => " ".repeat(left + words + 6) + head);
@@ -170,11 +173,16 @@ export function drawGraph(graph: Graph): string[] {
 }
 
 function stroke(link: GraphLink): string {
-  return link.stands ? "─" : "╌";
+  return link.stands && link.up ? "─" : "╌";
+}
+
+/** What stands on a link's line. */
+function lineWords(link: GraphLink): string {
+  return [linkWords(link), link.up ? "" : "down"].filter((word) => word !== "").join(" ");
 }
 
 function edgeWords(link: GraphLink, width: number): string {
-  const words = linkWords(link);
+  const words = lineWords(link);
   const text = words === "" ? stroke(link).repeat(2) : ` ${words} `;
   return stroke(link).repeat(2) + text.padEnd(width + 2, stroke(link)) + stroke(link).repeat(2);
 }
@@ -213,6 +221,7 @@ function notes(graph: Graph): string[] {
   return [
     ...(shaped ? ["↑ what the vnode sends, ↓ what it receives"] : []),
     ...(dashed ? ["╌ not wired at present"] : []),
+    ...(graph.links.some((link) => link.stands && !link.up) ? ["╌ down: its carrier is off"] : []),
     ...graph.vnodes.filter(({ state, wiring }) => state === "up" && wiring !== "wired")
       .map(({ name, wiring }) => `! ${name}: ${wiring}`),
   ];

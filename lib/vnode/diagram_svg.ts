@@ -73,7 +73,7 @@ export function drawSvg(graph: Graph): string {
     ...joined.map((link) =>
       linkElement(
         link,
-        states.get(link.vnode)!,
+        link.up ? states.get(link.vnode)! : "down",
         place(`vnode ${link.vnode}`),
         place(`lan ${link.lan}`),
         joined.length <= LABELLED,
@@ -88,7 +88,7 @@ export function drawSvg(graph: Graph): string {
       )
     ),
     `<text class="legend" x="${left + 10}" y="${top + height - 14}">` +
-    "solid green: up and wired; dashed orange: up, not wired; dotted grey: not running. " +
+    "solid green: up and wired; dashed orange: up, not wired; dotted grey: down. " +
     "↑ what the vnode sends, ↓ what it receives</text>",
     "</svg>",
     "",
@@ -140,6 +140,7 @@ function linkTitle(link: GraphLink): string {
     ...link.addresses,
     link.mac,
     linkWords(link),
+    link.up ? "" : "down",
     link.stands ? "" : "not wired at present",
   ]
     .filter((word) => word !== "").join(" ");
@@ -154,9 +155,11 @@ function linkElement(
 ): string {
   // Halfway: nearer to the vnode its box covers the words, nearer to the lan several links write over each other.
   const label = { x: Math.round((from.x + to.x) / 2), y: Math.round((from.y + to.y) / 2) };
-  const lines = [[link.interface, link.addresses[0] ?? link.mac].join(" "), linkWords(link)].filter((one) =>
-    one !== ""
-  );
+  const lines = [
+    [link.interface, link.addresses[0] ?? link.mac].join(" "),
+    linkWords(link),
+    link.up ? "" : "down",
+  ].filter((one) => one !== "");
   return `<g class="link ${state}">` + titled([`${link.vnode} on ${link.lan}`, linkTitle(link)]) +
     `<line x1="${from.x}" y1="${from.y}" x2="${to.x}" y2="${to.y}"/>` +
     (labelled

@@ -37,6 +37,19 @@ function effectiveLink(link: LinkSpec, live: LiveLink | undefined): LinkSpec {
   };
 }
 
+/**
+ * What a reader of a link's name and addresses would not expect of it, in words: "down" or "flaps", whoever says so;
+ * "up live" where the spec says otherwise; "shaped live". None of the limit of segments, which is berth's own.
+ */
+export function linkMarks(record: Recorded, name: string): readonly string[] {
+  const link = liveSpec(record).links.find((one) => one.name === name);
+  const live = record.live?.[name];
+  const isLive = live?.up !== undefined || live?.flap !== undefined;
+  const state = link?.up === false ? "down" : link?.flap !== undefined ? "flaps" : isLive ? "up live" : null;
+  const isShaped = live?.egress !== undefined || live?.ingress !== undefined;
+  return [...(state === null ? [] : [state]), ...(isShaped ? ["shaped live"] : [])];
+}
+
 /** Whether two values of a spec are the same. Both come from one maker: the order of keys is the same, too. */
 function same(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);

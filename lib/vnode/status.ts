@@ -3,7 +3,7 @@
 import type { ContainerSummary, Docker } from "../docker/types.ts";
 import type { Look } from "../host/types.ts";
 import { generationOf, lifeOf } from "./life.ts";
-import { effectiveSpec } from "./live.ts";
+import { effectiveSpec, linkMarks } from "./live.ts";
 import { LABEL_VNODE } from "./names.ts";
 import { readRecords, type VnodeRecord, type Wanted } from "./record.ts";
 import { readWholeView } from "./redirects.ts";
@@ -22,6 +22,7 @@ export interface VnodeStatus {
   /** "wired", "not wired: …" with the first reason, "-" when it does not run, "? (…)" when it cannot be known. */
   readonly wiring: string;
   readonly control: string;
+  /** "eth1 10.1.0.1/24 on wire", "... on wire (down, shaped live)". */
   readonly links: readonly string[];
   readonly image: string;
   readonly container: string;
@@ -61,9 +62,11 @@ function baseOf(record: VnodeRecord) {
     name: record.name,
     wanted: record.wanted.state,
     control: record.spec.control.address,
-    links: record.spec.links.map((link) =>
-      `${link.name} ${link.addresses.join(" ") || link.mac} on ${link.lan}`
-    ),
+    links: record.spec.links.map((link) => {
+      const marks = linkMarks(record, link.name).join(", ");
+      return `${link.name} ${link.addresses.join(" ") || link.mac} on ${link.lan}` +
+        (marks === "" ? "" : ` (${marks})`);
+    }),
     image: record.spec.image,
     container: record.containerId,
   };

@@ -1,7 +1,7 @@
 // `berth vnode show`: everything that is known of one vnode.
 import { renderTable } from "../../lib/cli/table.ts";
 import { task } from "../../lib/cli/task.ts";
-import { effectiveSpec } from "../../lib/vnode/live.ts";
+import { effectiveSpec, linkMarks } from "../../lib/vnode/live.ts";
 import { readStatus } from "../../lib/vnode/status.ts";
 import { wiringOf } from "../../lib/vnode/wiring.ts";
 import { madeRecord } from "./_names.ts";
@@ -27,7 +27,7 @@ export default task({
       ["spec", record.spec.source],
     ];
     const links = wiring.links.map(({ kind, ...link }) => [
-      link.name,
+      [link.name, ...linkMarks(record, link.name).map((mark) => `(${mark})`)].join(" "),
       link.device === undefined ? link.lan : `device ${link.device}`,
       link.addresses.join(" ") || "-",
       link.mac || "its own",

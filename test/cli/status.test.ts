@@ -4,8 +4,14 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Docker } from "../../lib/docker/types.ts";
 
+import { withLive } from "../../lib/vnode/live.ts";
+import { amendLive } from "../../lib/vnode/live_changes.ts";
+import { setLinkState } from "../../lib/vnode/link_state.ts";
+import { drawGraph, graphOf } from "../../lib/vnode/diagram.ts";
+import { drawSvg } from "../../lib/vnode/diagram_svg.ts";
+import { readStatus } from "../../lib/vnode/status.ts";
 import { recordPath } from "../../lib/vnode/paths.ts";
-import { readRecord, want } from "../../lib/vnode/record.ts";
+import { readRecord, readRecords, want } from "../../lib/vnode/record.ts";
 import { up } from "../../lib/vnode/up.ts";
 import { bootVnodes } from "../../tasks/_boot.ts";
 import { vnodeWords } from "../../tasks/boot.ts";
@@ -82,6 +88,31 @@ test("a container that is gone is told, whatever is wanted of its vnode, and no 
   assert.is(vnodeWords(tried), "0 of 2 vnodes as wanted (left, right gone)");
   assert.is(world.containers.size, 0);
   assert.equal((await status(world)).wrong, wrong);
+});
+
+test("a link that is not as its spec says is marked where links are told", async () => {
+  const world = await pairUp();
+  const links = async () => {
+    const [left, right] = await readStatus(world.host, world.ground.docker);
+    return [...left!.links, ...right!.links];
+  };
+  const plain = ["eth1 10.1.0.1/24 on wire", "eth1 10.1.0.2/24 on wire"];
+  assert.equal(await links(), plain);
+  assert.equal((await setLinkState(world.ground, "left", "eth1", "down")).map(({ error }) => error), [
+    undefined,
+  ]);
+  const shape = { egress: { rateBps: 1_000_000 } };
+  await amendLive(world.ground, "right", (now) => withLive(now, "eth1", shape));
+  assert.equal(await links(), [`${plain[0]} (down)`, `${plain[1]} (shaped live)`]);
+  assert.match((await status(world)).text, "on wire (down)");
+  const records = await readRecords(world.host);
+  const graph = graphOf(records, await readStatus(world.host, world.ground.docker));
+  assert.equal(graph.links.map(({ up, stands }) => [up, stands]), [[false, true], [true, true]]);
+  assert.match(drawGraph(graph).join("\n"), /eth1 .*├╌╌ down ╌+╢/);
+  assert.match(drawSvg(graph), /<g class="link down">/);
+  await setLinkState(world.ground, "left", "eth1", { upMs: 1000, downMs: 1000, offsetMs: 0 });
+  await amendLive(world.ground, "right", (now) => withLive(now, "eth1", { egress: undefined }));
+  assert.equal(await links(), [`${plain[0]} (flaps)`, plain[1]]);
 });
 
 test("an `up` that is cut off before the start has the vnode wanted up", async () => {

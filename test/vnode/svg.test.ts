@@ -67,6 +67,7 @@ const link = (vnode: string, lan: string, more: Partial<GraphLink> = {}): GraphL
   mac: "02:00:00:00:00:01",
   egress: {},
   ingress: {},
+  up: true,
   stands: true,
   ...more,
 });
