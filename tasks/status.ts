@@ -1,8 +1,10 @@
 // `berth status`: what is wrong on top, then engine, watch and vnodes.
 import { renderTable } from "../lib/cli/table.ts";
 import { task } from "../lib/cli/task.ts";
+import { loadSomeHost } from "../lib/config/last_good.ts";
 import { loadUsable, type Usable } from "../lib/config/load.ts";
 import type { Look } from "../lib/host/types.ts";
+import type { BerthError, Issue } from "../lib/log/error.ts";
 import { DAEMON_JSON } from "../lib/resource/engine_look.ts";
 import { namedRoot } from "../lib/resource/engine_root_look.ts";
 import { GROUP } from "../lib/resource/lvm/types.ts";
@@ -16,17 +18,18 @@ function troubles(
   engineFault: string | null,
   watch: WatchPresence | null,
   vnodes: readonly VnodeStatus[],
-  { config, fault }: Usable,
+  { config }: Usable,
+  faults: readonly BerthError[],
   full: readonly string[],
 ): string[] {
   const made = new Set(vnodes.map(({ name }) => name));
   const declared = new Set(config.vnodes.map(({ name }) => name));
-  const issues = fault === null ? [] : fault.issues.length > 0 ? fault.issues : [fault];
+  const issues = faults.flatMap(({ issues, object, message, next }): readonly Issue[] =>
+    issues.length > 0 ? issues : [{ place: object, message, ...(next !== undefined && { next }) }]
+  );
   return [
-    ...issues.map((issue) =>
-      `configuration: ${
-        "place" in issue && issue.place !== undefined ? `${issue.place}: ` : ""
-      }${issue.message}`
+    ...issues.map(({ place, message, next }) =>
+      ["configuration", place, message, next].filter((part) => part !== undefined).join(": ")
     ),
     ...(engineFault === null ? [] : [`The engine does not answer: ${engineFault}: berth host up`]),
     ...(watch === null ? ["No watch runs: berth boot starts one"] : []),
@@ -64,6 +67,19 @@ async function storageTroubles(look: Look): Promise<readonly string[]> {
   return warnings(await fillings(look, paths, GROUP));
 }
 
+/** The usable configuration, as `berth boot` takes it: the last good host.yaml stands in for a faulty one. */
+async function someUsable(
+  look: Look,
+  directory: string,
+): Promise<Usable & { faults: readonly BerthError[] }> {
+  const some = await loadSomeHost({ look, directory });
+  // Against defaults the vnodes' files would be blamed for what is none of theirs.
+  const usable = some.from === "defaults"
+    ? { config: some.config, fault: null }
+    : await loadUsable({ look: some.look, directory });
+  return { ...usable, faults: [some.fault, usable.fault].filter((fault) => fault !== null) };
+}
+
 /** Milliseconds for the engine: without it the rest is told all the same. */
 const ENGINE_MS = 5000;
 
@@ -78,13 +94,13 @@ export default task({
       (error) => ({ engine: null, engineFault: fault(error) }),
     );
     const [usable, full, watch, vnodes] = await Promise.all([
-      loadUsable({ look: context.host, directory: context.configDirectory }),
+      someUsable(context.host, context.configDirectory),
       storageTroubles(context.host),
       readWatch(context.host),
       readStatus(context.host, asked.engine === null ? null : docker),
     ]);
     const { engine, engineFault } = asked;
-    const wrong = troubles(engineFault, watch, vnodes, usable, full);
+    const wrong = troubles(engineFault, watch, vnodes, usable, usable.faults, full);
     const rows = vnodes.map((
       one,
     ) => [one.name, one.state, one.wanted ?? "-", one.wiring, one.control, one.links.join(", ") || "-"]);

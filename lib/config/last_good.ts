@@ -56,7 +56,12 @@ export async function loadSomeHost({ look, directory = OWN_DIRECTORY }: Where): 
     const text = directory === OWN_DIRECTORY ? await look.readText(LAST_GOOD).catch(() => null) : null;
     for (const [from, given] of [["last good", text], ["defaults", ""]] as const) {
       if (given === null) continue;
-      const instead = beside((path) => Promise.resolve(path === names[0] ? given : null));
+      const instead: LoadOptions["look"] = {
+        ...beside((path) => Promise.resolve(path === names[0] ? given : null)),
+        // Else those that are left out here would pass for links to nothing.
+        list: async (path) =>
+          (await look.list(path))?.filter((name) => !names.includes(`${path}/${name}`)) ?? null,
+      };
       // What an older berth took for good may not be so to this one.
       const config = await loadHostConfig({ look: instead, directory }).catch(() => null);
       if (config !== null) return { config, from, fault, text: null, look: instead };

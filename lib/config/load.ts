@@ -1,4 +1,5 @@
 // Finds the configuration files in a directory through Look, and has them parsed. Owns which files count.
+import { basename, dirname } from "node:path";
 import { BerthError } from "../log/error.ts";
 import type { Look } from "../host/types.ts";
 import type { FileText } from "./parse.ts";
@@ -22,7 +23,7 @@ export const HOST_NAMES = ["host.yaml", "host.yml", "host.json"];
  * Loads `host.yaml` and `vnodes.d/*` (.yaml, .yml, .json; in order of name; hidden files are left out). A directory
  * that is empty or missing is a valid configuration: all defaults, no vnodes.
  *
- * @throws {BerthError} code `config` with all issues; `missing` where a file cannot be read.
+ * @throws {BerthError} code `config` with all issues, or where a file cannot be read.
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { extra = [] } = options;
@@ -39,7 +40,13 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
 /** The texts of the files that `loadConfig` would load, `extra` not among them. */
 export async function readConfigFiles(options: Pick<LoadOptions, "look" | "directory">): Promise<FileText[]> {
   const { look, directory = "/etc/berth" } = options;
-  const names = (await orExplain("directory", `${directory}/vnodes.d`, (path) => look.list(path))) ?? [];
+  const folder = `${directory}/vnodes.d`;
+  const listed = await orExplain("directory", folder, (path) => look.list(path));
+  // Where a file stands in its place, a list is as absent as where there is nothing.
+  if (listed === null && await look.readText(folder).catch(() => null) !== null) {
+    throw unreadable("directory", folder, "it is a file");
+  }
+  const names = listed ?? [];
   const wanted = names.filter((name) => /^[^.].*\.(yaml|yml|json)$/s.test(name)).sort();
   return await readAll(look, [
     ...HOST_NAMES.map((name) => `${directory}/${name}`),
@@ -104,11 +111,15 @@ async function readAll(look: LoadOptions["look"], paths: readonly string[]): Pro
   for (const path of paths) {
     const text = await orExplain("file", path, (path) => look.readText(path));
     if (text !== null) files.push({ path, text });
+    // One that was taken away after it was listed is no fault: asked again.
+    else if ((await look.list(dirname(path)).catch(() => null))?.includes(basename(path))) {
+      throw unreadable("file", path, "it is a symbolic link to nothing");
+    }
   }
   return files;
 }
 
-/** What reading a path gives. @throws {BerthError} code `missing` where the system refuses it. */
+/** What reading a path gives. @throws {BerthError} code `config` where the system refuses it. */
 async function orExplain<Read>(
   kind: "file" | "directory",
   path: string,
@@ -118,14 +129,16 @@ async function orExplain<Read>(
     return await read(path);
   } catch (cause) {
     if (cause instanceof BerthError) throw cause;
-    throw new BerthError({
-      code: "missing",
-      object: `${kind} ${path}`,
-      message: `Cannot read the configuration ${kind}: ${
-        cause instanceof Error ? cause.message : String(cause)
-      }`,
-      next: `Make it a readable ${kind}, or remove it`,
-      cause,
-    });
+    throw unreadable(kind, path, cause instanceof Error ? cause.message : String(cause), cause);
   }
+}
+
+function unreadable(kind: "file" | "directory", path: string, reason: string, cause?: unknown): BerthError {
+  return new BerthError({
+    code: "config",
+    object: `${kind} ${path}`,
+    message: `Cannot read the configuration ${kind}: ${reason}`,
+    next: `Make it a readable ${kind}, or remove it`,
+    cause,
+  });
 }

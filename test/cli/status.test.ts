@@ -130,4 +130,23 @@ test("an `up` that is cut off before the start has the vnode wanted up", async (
   assert.is((await readRecord(world.host, "left"))!.wanted.state, "up");
 });
 
+test("a file that cannot be read, and a faulty host.yaml, are told; the rest is shown all the same", async () => {
+  const world = await pairUp();
+  const { host } = world;
+  await host.makeDirectory("/var/lib/berth");
+  await host.writeText("/var/lib/berth/host.yaml.last-good", "");
+  host.machine.symlinks.set("/etc/berth/vnodes.d/away.yaml", "/nowhere/away.yaml");
+  await host.writeText("/etc/berth/host.yaml", "bogus: 1\n");
+  const { wrong, text, exit } = await status(world);
+  assert.is(wrong.length, 2, wrong.join("\n"));
+  assert.match(wrong[0]!, /^configuration: \/etc\/berth\/host\.yaml:1: .*bogus/);
+  assert.is(
+    wrong[1],
+    "configuration: file /etc/berth/vnodes.d/away.yaml: Cannot read the configuration file: " +
+      "it is a symbolic link to nothing: Make it a readable file, or remove it",
+  );
+  assert.match(text, /left +up +up +wired/);
+  assert.is(exit, 2);
+});
+
 test.run();

@@ -40,7 +40,7 @@ test("loadConfig() names a directory of vnodes that cannot be read", async () =>
   const refused = await loadConfig({ look }).catch((error: unknown) => error);
   assert.instance(refused, BerthError);
   const { code, object, next } = refused as BerthError;
-  assert.equal([code, object], ["missing", "directory /etc/berth/vnodes.d"]);
+  assert.equal([code, object], ["config", "directory /etc/berth/vnodes.d"]);
   assert.is(next, "Make it a readable directory, or remove it");
 });
 
@@ -104,11 +104,28 @@ test("loadConfig() names the file that cannot be read", async () => {
     await loadConfig({ look });
   } catch (error) {
     assert.instance(error, BerthError);
-    assert.is((error as BerthError).code, "missing");
+    assert.is((error as BerthError).code, "config");
     assert.is((error as BerthError).object, "file /etc/berth/host.yaml");
     return;
   }
   assert.unreachable();
+});
+
+test("loadConfig() refuses links to nothing, and a file in the place of vnodes.d", async () => {
+  const file = lookAt({ "/etc/berth/vnodes.d": "text" });
+  const linked = (folder: string, name: string) => ({
+    ...lookAt({}),
+    list: (path: string) => Promise.resolve(path === folder ? [name] : null),
+  });
+  const cases = [
+    [file, "directory /etc/berth/vnodes.d"],
+    [linked("/etc/berth/vnodes.d", "a.yaml"), "file /etc/berth/vnodes.d/a.yaml"],
+    [linked("/etc/berth", "host.yaml"), "file /etc/berth/host.yaml"],
+  ] as const;
+  for (const [look, wanted] of cases) {
+    const error = await loadConfig({ look }).then(() => null, (thrown) => thrown as BerthError);
+    assert.equal([error?.code, error?.object], ["config", wanted]);
+  }
 });
 
 test("a vnode has defaults for all but its image", () => {
