@@ -63,7 +63,8 @@ export function firewallTables(facts: FirewallFacts): readonly NftTable[] {
  *
  * A registered port speaks IPv4 and ARP with its own MAC and address, nothing else, and hears nobody but
  * registered ports and the host; with a device of the machine in the bridge, that, too. What comes in by the device
- * is never dropped on its way to the host. Where rules can name the bridge (CONFIG_NFT_BRIDGE_META), a port that is
+ * is never dropped on its way to the host. Between vnodes only what is addressed to a port's own MAC and address
+ * passes, and ARP: who may speak to whom is judged by addresses, which broadcast and multicast do not have. Where rules can name the bridge (CONFIG_NFT_BRIDGE_META), a port that is
  * not registered says and hears nothing at all. Elsewhere it is known by what it says: nothing with a control
  * address passes a container's port (Docker names them veth…) unless that port is registered; and IPv6 is taken
  * through the inet tables (the bridge's own nf_call_ip6tables), which do know the bridge. What is left there: two
@@ -94,6 +95,12 @@ function bridgeTable(facts: FirewallFacts): NftTable {
         rules: [
           // A tag hides the real protocol from the rules below.
           "ether type { 8021q, 8021ad } counter drop",
+          // A physical network believes who answers for DHCP, and who elects routers: never a vnode.
+          ...(uplink === null ? [] : [
+            "ether type ip ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 counter drop",
+            "ip daddr 224.0.0.0/3 counter drop",
+            "udp sport 67 counter drop",
+          ]),
           `ether type ip iifname . ether saddr . ip saddr ${ports} accept`,
           `ether type arp arp htype 1 arp ptype ip iifname . ether saddr . arp saddr ip ${ports} ` +
           `iifname . arp saddr ether . arp saddr ip ${ports} accept`,
@@ -120,6 +127,8 @@ function bridgeTable(facts: FirewallFacts): NftTable {
         name: "forward",
         hook: { type: "filter", at: "forward", priority: -200 },
         rules: [
+          `iifname ${names} oifname ${names} ether type ip ` +
+          `oifname . ether daddr . ip daddr != ${ports} counter drop`,
           `oifname ${names} iifname != ${names}${notUplink("iifname")} counter drop`,
           ...(uplink === null ? [] : [
             `iifname ${uplink} oifname != ${names} counter drop`,

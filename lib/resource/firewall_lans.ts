@@ -79,6 +79,8 @@ export function lanGuards(): readonly NftChain[] {
     {
       name: "lan_in_six",
       rules: [
+        // Behind such a header the message's kind lies in a later fragment, where no rule finds it (RFC 7112).
+        "frag nexthdr { 0, 43, 44, 51, 60 } counter drop",
         "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } " +
         "goto lan_in_nd",
         `${known} accept`,
@@ -90,6 +92,8 @@ export function lanGuards(): readonly NftChain[] {
     {
       name: "lan_in_nd",
       rules: [
+        // In fragments, or behind other headers, its options are not where they are looked for (RFC 6980).
+        "ip6 nexthdr != 58 counter drop",
         // Whether its own address is free (RFC 4862), bare or with a nonce (RFC 7527).
         `${solicit} ip6 saddr :: ${target} ip6 length 24 accept`,
         `${solicit} ip6 saddr :: ${target} ip6 length 32 @th,192,16 0x0e01 accept`,
@@ -111,6 +115,9 @@ export function lanGuards(): readonly NftChain[] {
 /**
  * The wall: what comes in by a lan's port does not reach the host, nor the other way, but for lans that it is on.
  *
+ * And what anybody says to an address that a bridge keeps to itself (01:80:c2:00:00:0x). A bridge takes such a frame
+ * in without prerouting: its sender would be learned, its IP taken as the port's own, by rules that know the bridge.
+ *
  * @param prefixes what names of lans' ports begin with.
  */
 export function lanWall(prefixes: readonly string[]): readonly NftChain[] {
@@ -119,9 +126,16 @@ export function lanWall(prefixes: readonly string[]): readonly NftChain[] {
     ...prefixes.map((prefix) => `${side} "${prefix}*" counter drop`),
     `${side} @${LAN_SETS.uplinks} counter drop`,
   ];
+  const reserved = ["veth", ...prefixes].map((prefix) =>
+    `iifname "${prefix}*" ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 counter drop`
+  );
   // In the bridge family's input and output the port is told, not the bridge.
   return [
-    { name: "input", hook: { type: "filter", at: "input", priority: -200 }, rules: rules("iifname") },
+    {
+      name: "input",
+      hook: { type: "filter", at: "input", priority: -200 },
+      rules: [...reserved, ...rules("iifname")],
+    },
     { name: "output", hook: { type: "filter", at: "output", priority: -200 }, rules: rules("oifname") },
   ];
 }

@@ -46,6 +46,9 @@ test("a host that is on lans is no router for them, and only their ports pass th
   const rules = (table: typeof ports, name: string) =>
     table!.chains.find((chain) => chain.name === name)!.rules;
   assert.equal(rules(ports, "input"), [
+    ...["veth*", "bve-*", "bvx-*", "bvl-*"].map((name) =>
+      `iifname "${name}" ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 counter drop`
+    ),
     "iifname @lan_host_ports accept",
     ...["bve-*", "bvx-*", "bvl-*"].map((name) => `iifname "${name}" counter drop`),
     "iifname @lan_uplinks counter drop",

@@ -1,7 +1,7 @@
 // Raw Ethernet frames for tests of the firewall: built here byte by byte, sent and heard by perl's AF_PACKET sockets
 // from inside a network namespace (perl-base is on every Debian). Owns the bytes; asserts nothing.
 // Each frame carries a token of six bytes where no router or bridge cuts it off, which is what the listener looks for.
-import type { Background, Sandbox } from "./harness.ts";
+import type { Background, EnterOptions, Sandbox } from "./harness.ts";
 
 /** Who speaks or is spoken to: MAC and addresses in text form. */
 export interface Party {
@@ -58,10 +58,15 @@ export function tagged(tags: readonly (readonly [number, number])[], untagged: s
     untagged.slice(24);
 }
 
-/** An IPv4 packet with a UDP datagram to port 9 (discard) that carries the token. */
-export function udp4(from: string, to: string, id: number): string {
+/** An IPv4 packet with a UDP datagram, by default to port 9 (discard), that carries the token. */
+export function udp4(
+  from: string,
+  to: string,
+  id: number,
+  ports: readonly [number, number] = [40009, 9],
+): string {
   const data = token(id) + "0".repeat(24);
-  const udp = hex(40009, 2) + hex(9, 2) + hex(8 + data.length / 2, 2) + "0000" + data;
+  const udp = hex(ports[0], 2) + hex(ports[1], 2) + hex(8 + data.length / 2, 2) + "0000" + data;
   const header = (sum: string) =>
     `4500${hex(20 + udp.length / 2, 2)}000040004011${sum}${ipHex(from)}${ipHex(to)}`;
   return header(checksum(header("0000"))) + udp;
@@ -114,6 +119,29 @@ export function icmp6Bare(from: string, to: string, type: number, message: strin
   return icmp6Packet(from, to, type, message) + token(id);
 }
 
+/**
+ * An ICMPv6 message in two fragments. The token stands in the message, where its checksum and its four next bytes do: it
+ * is told by type, and by what follows those.
+ *
+ * @param first how many of its bytes go into the first one, which the trailer follows as padding does. 0: destination
+ * options alone; the message is all in the second.
+ */
+export function icmp6Fragments(
+  id: number,
+  [from, to]: readonly [string, string],
+  [type, message]: readonly [number, string],
+  first: number,
+  trailer = "",
+): readonly string[] {
+  const whole = `${hex(type, 1)}00${token(id)}${message}`;
+  const [kind, head, tail] = first === 0
+    ? [60, "3a00010400000000", whole]
+    : [58, whole.slice(0, 2 * first), whole.slice(2 * first)];
+  const piece = (body: string, offset: number) =>
+    ip6(from, to, 44, 255, () => `${hex(kind, 1)}00${hex(offset, 2)}${hex(id, 4)}${body}`);
+  return [piece(head, 1) + trailer, piece(tail, head.length / 2)];
+}
+
 /** The link-local address that the kernel makes from a MAC. */
 export function linkLocal(mac: string): string {
   const [first = 0, ...rest] = mac.split(":").map((byte) => Number.parseInt(byte, 16));
@@ -163,19 +191,23 @@ bind($s, pack("S n i x12", 17, 3, unpack("x16 i", $r))) or die "bind: $!";
 print "ready\\n";
 while (defined(recv($s, my $f, 2000, 0))) { print unpack("N", $1), "\\n" if $f =~ /bt(....)/s }`;
 
-/** Where something speaks or listens: a process of the sandbox whose network namespace it is (1: the host's), and the interface. */
+/** Where something speaks or listens: a process whose network namespace it is (1: the host's), or the router; and the interface. */
 export interface Place {
-  readonly pid: number;
+  readonly pid: number | "router";
   readonly device: string;
 }
 
-const enter = ({ pid, device }: Place, script: string) => [
-  ...["nsenter", `--net=/proc/${pid}/ns/net`, "perl", "-e", script, device],
-];
+function enter({ pid, device }: Place, script: string): [readonly string[], EnterOptions] {
+  const argv = ["perl", "-e", script, device];
+  return pid === "router"
+    ? [argv, { network: "router" }]
+    : [["nsenter", `--net=/proc/${pid}/ns/net`, ...argv], {}];
+}
 
 /** Sends frames one after the other. @throws {Error} where one cannot be sent. */
 export async function send(box: Sandbox, from: Place, frames: readonly string[]): Promise<void> {
-  const said = await box.run(enter(from, SEND), { input: frames.map((one) => `${one}\n`).join("") });
+  const [argv, how] = enter(from, SEND);
+  const said = await box.run(argv, { ...how, input: frames.map((one) => `${one}\n`).join("") });
   if (said.exit !== 0) throw new Error(`Cannot send from ${from.device}: ${said.stderr}`);
 }
 
@@ -188,7 +220,7 @@ export interface Ear {
 
 /** Listens at a place until closed, or the sandbox is. */
 export async function listen(box: Sandbox, at: Place): Promise<Ear> {
-  const running: Background = box.spawn(enter(at, HEAR));
+  const running: Background = box.spawn(...enter(at, HEAR));
   await box.until(`an ear on ${at.device}`, (seen) => {
     seen(running.stdout + running.stderr);
     return running.stdout.startsWith("ready");

@@ -3,6 +3,7 @@
 // address, and what is not registered is mute.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { arp, BROADCAST, frame, listen, send, udp4 } from "./_frames.ts";
 import { hostEnd } from "./_host.ts";
 import { reaches } from "./_uplink.ts";
 import { openSandbox, type Sandbox } from "./harness.ts";
@@ -66,6 +67,46 @@ async function strangersAreMute(box: Sandbox, others: readonly string[]): Promis
   await box.sh("docker rm -f mute1 mute2");
 }
 
+/** What a physical network trusts whoever says it: neither the router nor the host hears it from a vnode. */
+async function saysNothingToAll(box: Sandbox, name: string, ip: string): Promise<void> {
+  const pid = Number((await box.sh(`docker inspect -f '{{.State.Pid}}' ${name}`)).trim());
+  const macOf = async (argv: readonly string[], inRouter = false) => {
+    const said = await (inRouter ? box.router(argv) : box.run(argv));
+    return (JSON.parse(said.stdout) as [{ address: string }])[0].address;
+  };
+  const mac = await macOf(["nsenter", "-t", `${pid}`, "-n", "ip", "-j", "link", "show", "dev", "eth0"]);
+  const router = await macOf(["ip", "-j", "link", "show", "dev", "vhost"], true);
+  const host = await macOf(["ip", "-j", "link", "show", "dev", "_dockercnet"]);
+  const ears = [
+    await listen(box, { pid: "router", device: "vhost" }),
+    await listen(box, { pid: 1, device: "_dockercnet" }),
+  ];
+  try {
+    const cases = [
+      ["an offer of DHCP to all", BROADCAST, "255.255.255.255", [67, 68]],
+      ["an offer of DHCP to the router", router, "198.51.100.1", [67, 68]],
+      ["an offer of DHCP to the host", host, "172.16.0.1", [67, 68]],
+      ["a router's election", "01:00:5e:00:00:12", "224.0.0.18", [9, 9]],
+      ["a multicast to the router's MAC", router, "224.0.0.5", [9, 9]],
+      ["a broadcast", BROADCAST, "172.31.255.255", [9, 9]],
+    ] as const;
+    const end = cases.length + 1;
+    const nobody = { mac: "00:00:00:00:00:00", ip: "198.51.100.1" };
+    await send(box, { pid, device: "eth0" }, [
+      ...cases.map(([, to, there, ports], at) => frame(to, mac, 0x0800, udp4(ip, there, at + 1, ports))),
+      frame(BROADCAST, mac, 0x0806, arp(end, { sender: { mac, ip }, target: nobody })),
+    ]);
+    await box.until("the ARP request behind them", (seen) => {
+      seen(ears.map((ear) => [...ear.heard()]));
+      return ears.every((ear) => ear.heard().has(end));
+    });
+    const heard = cases.filter((_, at) => ears.some((ear) => ear.heard().has(at + 1))).map(([says]) => says);
+    assert.equal(heard, []);
+  } finally {
+    for (const ear of ears) await ear.close();
+  }
+}
+
 test("vnodes reach the world and are reached; what is not registered is mute, by IPv6 too", async () => {
   const box = await openSandbox({ engine: "20.10", berth: true });
   try {
@@ -100,6 +141,7 @@ test("vnodes reach the world and are reached; what is not registered is mute, by
     const reached = await box.router(["ping", "-c", "1", "-W", "3", "172.16.0.21"]);
     assert.is(reached.exit, 0, `a vnode is reached from beyond the device: ${reached.stdout}`);
 
+    await saysNothingToAll(box, "one", "172.16.0.21");
     await strangersAreMute(box, [
       "198.51.100.1",
       "198.51.100.2",

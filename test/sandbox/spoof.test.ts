@@ -11,6 +11,8 @@ import {
   frame,
   icmp6,
   icmp6Bare,
+  icmp6Fragments,
+  ip6Hex,
   linkLocal,
   listen,
   multicastMac,
@@ -162,6 +164,10 @@ function lanCases(me: Party, peer: Party): readonly Case[] {
   const target = (mac: string) => ({ type: 2, mac }) as const;
   const honest = four(me.ip);
   const all = "ff02::1";
+  /** To all, in two fragments. */
+  const torn = (first: number, from: string, type: number, message: string) => (id: number) =>
+    icmp6Fragments(id, [from, all], [type, message], first, `0201${bare(me.mac)}`)
+      .map((one) => frame(multicastMac(all), me.mac, 0x86dd, one));
   return [
     { says: "IPv4 of its own", frames: honest, passes: true },
     { says: "an ARP request of its own", frames: ask(me), passes: true },
@@ -249,6 +255,19 @@ function lanCases(me: Party, peer: Party): readonly Case[] {
       frames: nd(ND.advertise, mine, theirs, neighbour(mine, source(me.mac), 0x60000000)),
     },
     { says: "a router advertisement", frames: nd(ND.router, own, all, "4000070800000000" + "00000000") },
+    {
+      says: "an advertisement of the neighbour's address behind a fragment of options",
+      frames: torn(0, mine, ND.advertise, ip6Hex(theirs) + "0201" + bare(me.mac)),
+    },
+    {
+      says: "a router advertisement behind a fragment of options",
+      frames: torn(0, own, ND.router, "0".repeat(16)),
+    },
+    {
+      // Its first fragment ends like a whole one, in what is no part of the packet.
+      says: "an advertisement whose option, the neighbour's MAC, lies in another fragment",
+      frames: torn(24, mine, ND.advertise, ip6Hex(mine) + "0201" + bare(peer.mac)),
+    },
     { says: "a redirect", frames: nd(137, own, theirs, `00000000${"0".repeat(64)}`) },
     { says: "a VLAN tag", frames: (id) => honest(id).map((one) => tagged([[0x8100, 5]], one)) },
     {

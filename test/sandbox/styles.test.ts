@@ -3,6 +3,7 @@
 // against a table of probes with real packets, on an old and a new engine.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { arp, BROADCAST, frame, listen, type Place, send, udp4 } from "./_frames.ts";
 import { probe, serve, type Spot } from "./_probes.ts";
 import type { Engine, Sandbox } from "./harness.ts";
 import { berth, openVhost } from "./vhost.ts";
@@ -120,6 +121,39 @@ async function wrongs(box: Sandbox, table: typeof TABLE): Promise<readonly strin
   return found;
 }
 
+/** IPv4 in frames that the receiver's bridge port gets, whatever the address in them; those that were heard. */
+async function unaddressed(box: Sandbox, from: Name, to: Name): Promise<readonly string[]> {
+  const known = await pids(box);
+  const place = (name: Name): Place => ({ pid: known[name], device: "eth0" });
+  const mac = async (name: Name) =>
+    (await box.sh(
+      `nsenter -t ${known[name]} -n ip -j link show dev eth0 | grep -oE '"address":"[^"]*' | cut -d'"' -f4`,
+    )).trim();
+  const [mine, theirs] = [await mac(from), await mac(to)];
+  const kinds = [
+    ["broadcast", BROADCAST, "255.255.255.255"],
+    ["multicast", "01:00:5e:00:00:01", "224.0.0.1"],
+    ["to its MAC, broadcast inside", theirs, "255.255.255.255"],
+    ["to its MAC, to a lan's address", theirs, "10.9.9.9"],
+  ] as const;
+  const ear = await listen(box, place(to));
+  try {
+    const end = kinds.length + 1;
+    const nobody = { mac: "00:00:00:00:00:00", ip: ADDRESS[to] };
+    await send(box, place(from), [
+      ...kinds.map(([, there, ip], at) => frame(there, mine, 0x0800, udp4(ADDRESS[from], ip, at + 1))),
+      frame(BROADCAST, mine, 0x0806, arp(end, { sender: { mac: mine, ip: ADDRESS[from] }, target: nobody })),
+    ]);
+    await box.until("the ARP request behind them", (seen) => {
+      seen([...ear.heard()]);
+      return ear.heard().has(end);
+    });
+    return kinds.flatMap(([says], at) => ear.heard().has(at + 1) ? [`${from} → ${to}: ${says}`] : []);
+  } finally {
+    await ear.close();
+  }
+}
+
 const rules = (box: Sandbox) => box.sh("nft -s -t list ruleset");
 const keys = async (box: Sandbox, set: string) =>
   [...(await box.sh(`nft -j list ${set}`)).matchAll(/172\.16\.7\.\d/g)].map(([one]) => one).sort();
@@ -140,6 +174,7 @@ function story(engine: Engine): void {
     await serve(box, "router", "22", "80", "u53");
     await serve(box, "host", "22", "u53");
     assert.equal(await wrongs(box, TABLE), []);
+    for (const from of ["far", "open"] as const) assert.equal(await unaddressed(box, from, "closed"), []);
     const ping = (from: Name, to: Name) =>
       box.run(["docker", "exec", from, "ping", "-c", "1", "-W", "1", ADDRESS[to]]).then(({ exit }) =>
         exit === 0
