@@ -1,5 +1,5 @@
 // Runs steps: one process per tool and phase, whatever their number. Order: devices go home; clear what is stale;
-// host links and elements; sysctls, addresses and routes inside, and shaping.
+// what rules are to let pass or guard; host links; what rules let pass no more; sysctls, addresses and routes inside, and shaping.
 import { ipBatch, nftBatch, tcBatch } from "../host/batch.ts";
 import type { Command, Host } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";
@@ -18,8 +18,12 @@ exec ip -batch -`;
  * `pid` is the vnode's init: its namespace is entered for "inside".
  */
 export function commandsOf(steps: readonly Step[], pid: number | null): Command[][] {
-  const lines = (key: "leave" | "before" | "clear" | "host" | "inside" | "tc" | "nft") =>
+  const lines = (key: "leave" | "before" | "clear" | "host" | "inside" | "tc") =>
     steps.flatMap((step) => step[key] ?? []);
+  // A guarded lan's guard stands before the link that it guards, and until that is another's.
+  const nft = (late: boolean) =>
+    steps.flatMap((step) => (step.verb === "delete") === late ? step.nft ?? [] : []);
+  const rules = (late: boolean) => some(nft(late), (all) => nftBatch(all.join("\n")));
   const some = <Lines extends readonly string[]>(all: Lines, make: (lines: Lines) => Command): Command[] =>
     all.length === 0 ? [] : [make(all)];
   const [clear, inside] = [lines("clear"), lines("inside")];
@@ -32,10 +36,9 @@ export function commandsOf(steps: readonly Step[], pid: number | null): Command[
   return [
     some(lines("leave"), (all) => ipBatch(all, { ...forced, ...there })),
     some(clear, () => ipBatch([...doomed, `link del group ${DOOMED_GROUP}`], forced)),
-    [
-      ...some(lines("host"), (all) => ipBatch(all)),
-      ...some(lines("nft"), (all) => nftBatch(all.join("\n"))),
-    ],
+    rules(false),
+    some(lines("host"), (all) => ipBatch(all)),
+    rules(true),
     some(lines("before"), ipInside),
     [
       ...(sysctls.length === 0

@@ -119,10 +119,16 @@ export function linkAlias(vnode: string, link: string, generation: string, devic
   return `berth:v=${vnode}:l=${link}:g=${generation}${before}`;
 }
 
-/** What an alias says, or null when it is not a link's mark of ours. */
+/**
+ * What an alias says, or null when it is not a link's mark of ours.
+ *
+ * A vnode's user may have written it to a device that was handed in, and it comes to lines for `ip`: what is not an
+ * interface's name, or would be read there as more than a word (blanks, quotes, `#`, `\`), is no mark of ours.
+ */
 export function parseLinkAlias(alias: string | undefined): LinkMark | null {
-  const match = /^berth:v=([^:]+):l=([^:]+):g=([^:]+)(?::d=([^:]+),([0-9a-f:]+),(\d+),([01]))?$/
-    .exec(alias ?? "");
+  const match =
+    /^berth:v=([^:]+):l=([^:]+):g=([^:]+)(?::d=([^:/\s"'#\\%]{1,15}),([0-9a-f]{2}(?::[0-9a-f]{2}){5}),(\d{2,5}),([01]))?$/
+      .exec(alias ?? "");
   if (match === null) return null;
   const [, vnode = "", link = "", generation = "", name, mac = "", mtu, up] = match;
   return {

@@ -230,7 +230,10 @@ export async function unwireAll(host: Host, gone: readonly Gone[]): Promise<void
   await Promise.all(gone.map(({ vnode }) => host.remove(lifePath(vnode))));
 }
 
-/** Does what a look finds to be done; where a device is among it, once more by another look (see runSteps). */
+/**
+ * Does what a look finds to be done; where that fails, once more by another look: the watch, or another command, may have
+ * taken away some of it meanwhile, or udev renamed a device that came back (see runSteps).
+ */
 async function endNow<Found extends { readonly steps: readonly Step[] }>(
   host: Host,
   vnode: string,
@@ -239,8 +242,7 @@ async function endNow<Found extends { readonly steps: readonly Step[] }>(
   const found = await look();
   try {
     await applySteps(host, vnode, found.steps, null);
-  } catch (error) {
-    if (!found.steps.some(({ verb }) => verb === "restore")) throw error;
+  } catch {
     await applySteps(host, vnode, (await look()).steps, null);
   }
   return found;
@@ -332,11 +334,9 @@ async function see(
   const redirecting = redirectedOf(look, wiring.links, view);
   const [redirected, inside] = await Promise.all([redirecting, portStands ? entered : entered ?? enter()]);
   const control = inside === null ? undefined : controlInside(wiring, inside);
-  const port = portStands
-    ? known!.ifname
-    : control === undefined
-    ? null
-    : peerOf(view, control)?.ifname ?? null;
+  // A link with the control interface's MAC, the vnode's user's doing, is not it: its end is on a lan.
+  const peer = control === undefined ? null : peerOf(view, control);
+  const port = portStands ? known!.ifname : peer?.master === CONTROL_NETWORK ? peer.ifname : null;
   return {
     view,
     life,

@@ -71,4 +71,23 @@ test("destroy() brings the others to their end where one has no record and no co
   assert.equal(await recordedNames(world.host), ["right"]);
 });
 
+test("destroy() goes on where somebody else takes away an element of a map between its look and its batch", async () => {
+  const world = await begun();
+  let taken = 0;
+  const racing: Ground["host"] = {
+    ...world.host,
+    exec(command) {
+      if (taken === 0 && /^delete element/m.test(command.input ?? "")) {
+        taken += world.kernel.elements.get("inet berth_vnodes/experiment_of")!.size;
+        world.kernel.elements.get("inet berth_vnodes/experiment_of")!.clear();
+      }
+      return world.host.exec(command);
+    },
+  };
+  const outcomes = await destroy({ ...world.ground, host: racing }, ["left", "right"]);
+  assert.is(taken, 2);
+  assert.equal(outcomes.flatMap(({ error }) => error === undefined ? [] : [String(error)]), []);
+  assert.equal(leftOf(world), []);
+});
+
 test.run();

@@ -73,6 +73,16 @@ test("a mark tells whose an interface is, and what a device of the machine was b
       "berth:v=a:l=b",
       "berth:v=a:l=b:g=c:x=d",
       "x berth:v=a:l=b:g=c",
+      // A user's of a vnode that a device was handed to.
+      ...[
+        ["eth7 master _dockercnet", "02:00:00:00:00:01", "9000"],
+        ["eth7\nlink del dev eth0", "02:00:00:00:00:01", "9000"],
+        ["sixteen-letters-", "02:00:00:00:00:01", "9000"],
+        ...["a/b", "a'", 'a"', "a#", "a\\", "a%d"].map((name) => [name, "02:00:00:00:00:01", "9000"]),
+        ["eth7", "02:00:00:00:00", "9000"],
+        ["eth7", "02:00:00:00:00:01:", "9000"],
+        ["eth7", "02:00:00:00:00:01", "99999999999"],
+      ].map((before) => `berth:v=a:l=b:g=c:d=${before},1`),
     ]
   ) {
     assert.is(parseLinkAlias(alias), null, alias);
@@ -106,7 +116,18 @@ test("sysctls of vnode and links are written when a life begins, before its addr
   assert.not("ipv6" in files);
 });
 
-test("rounds: devices go home, what is stale goes, the host's side, the inside with its sysctls first", () => {
+test("a port that is none of the control network's is not registered there, whatever MAC its other end has", async () => {
+  const { host, kernel, pid, life } = await ground();
+  const inside = kernel.inside.get(pid)!;
+  const eth0 = inside.get("eth0")!;
+  kernel.remove(eth0.peer!.ifname);
+  const end = kernel.add("bve-0123456789a", "veth", { master: bridgeName("wire"), up: true, peer: eth0 });
+  inside.set("eth0", Object.assign(eth0, { peer: end }));
+  await wire(host, wiringOf(SPEC), life).catch(() => {});
+  assert.equal([...kernel.allow, ...kernel.names].filter((one) => one.includes(end.ifname)), []);
+});
+
+test("rounds: devices go home, what is stale goes, what guards, the host's side, the inside with its sysctls first", () => {
   const step: Step = {
     resource: "link left/eth1",
     verb: "update",
@@ -120,20 +141,23 @@ test("rounds: devices go home, what is stale goes, the host's side, the inside w
     clear: ["c"],
     leave: ["l"],
   };
-  const rounds = commandsOf([step], 42);
+  const former: Step = { resource: "firewall left", verb: "delete", why: "", nft: ["d"] };
+  const rounds = commandsOf([former, step], 42);
   const netns = "/proc/42/ns/net";
   assert.equal(
     rounds.map((round) => round.map((one) => [one.argv[0], one.netns, one.input?.split("\n")[0]])),
     [
       [["ip", netns, "l"]],
       [["ip", undefined, "link set dev c group 1650815604"]],
-      [["ip", undefined, "h"], ["nft", undefined, "n"]],
+      [["nft", undefined, "n"]],
+      [["ip", undefined, "h"]],
+      [["nft", undefined, "d"]],
       [["ip", netns, "b"]],
       [["sh", netns, "i"], ["tc", undefined, "t"]],
     ],
   );
-  assert.equal(rounds[4]![0]!.argv.slice(4), ["net/a", "1", "net/b", "2 3"]);
-  assert.is(commandsOf([{ ...step, inside: [] }], 42)[4]![0]!.input, "");
+  assert.equal(rounds[6]![0]!.argv.slice(4), ["net/a", "1", "net/b", "2 3"]);
+  assert.is(commandsOf([{ ...step, inside: [] }], 42)[6]![0]!.input, "");
 });
 
 test("what an operator changed inside is given to a life that is settled, once", async () => {
