@@ -88,11 +88,13 @@ export function elementLines(elements: readonly Element[]): string[] {
 }
 
 /**
- * Lines that take elements away that were seen. One of a set may be gone since; one of a map fails the batch then,
- * and the next look finds it so.
+ * Lines that take elements away that were seen. What is gone since is as it should be: the watch and a command may do
+ * this at once. Only where a map says something else of a key by now the batch fails, and the next look finds it so.
  */
 export function removalLines(elements: readonly Element[]): string[] {
-  return elements.flatMap((one) => one.data === undefined ? dropElementLines(one) : [deleteElementLine(one)]);
+  return elements.flatMap((one) =>
+    one.data === undefined ? dropElementLines(one) : [addElementLine(one), deleteElementLine(one)]
+  );
 }
 
 /** Of a vnode's elements those that stand, whatever their data. */

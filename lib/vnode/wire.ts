@@ -230,8 +230,11 @@ export async function unwireAll(host: Host, gone: readonly Gone[]): Promise<void
   await Promise.all(gone.map(({ vnode }) => host.remove(lifePath(vnode))));
 }
 
+/** Looks and tries: each time that somebody was there between the two, that much is done. */
+const TRIES = 5;
+
 /**
- * Does what a look finds to be done; where that fails, once more by another look: the watch, or another command, may have
+ * Does what a look finds to be done; where that fails, again by another look: the watch, or another command, may have
  * taken away some of it meanwhile, or udev renamed a device that came back (see runSteps).
  */
 async function endNow<Found extends { readonly steps: readonly Step[] }>(
@@ -239,13 +242,15 @@ async function endNow<Found extends { readonly steps: readonly Step[] }>(
   vnode: string,
   look: () => Promise<Found>,
 ): Promise<Found> {
-  const found = await look();
-  try {
-    await applySteps(host, vnode, found.steps, null);
-  } catch {
-    await applySteps(host, vnode, (await look()).steps, null);
+  for (let tries = 1;; tries++) {
+    const found = await look();
+    try {
+      await applySteps(host, vnode, found.steps, null);
+      return found;
+    } catch (error) {
+      if (tries === TRIES) throw error;
+    }
   }
-  return found;
 }
 
 /** What stands for lives of a vnode that are over, as steps that take it away. */
