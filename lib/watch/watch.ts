@@ -249,11 +249,11 @@ export async function watch(options: WatchOptions): Promise<void> {
     }
   })();
 
-  let connectedAt = clock.now();
+  let connectedAt = clock.unix();
   for await (const told of docker.follow({ signal, clock }) as AsyncIterable<Followed>) {
     switch (told.kind) {
       case "connected":
-        connectedAt = clock.now();
+        connectedAt = clock.unix();
         wishes.connected();
         log.info("Connected", { engine: told.version.version, api: told.version.api });
         await tell({ connected: true, engine: told.version.version });

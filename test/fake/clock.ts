@@ -1,12 +1,15 @@
 // Time that stands still until a test moves it. No real waiting anywhere.
 import type { Clock } from "../../lib/docker/types.ts";
 
+/** When it begins, in Unix time: far from what `now()` begins with, so that one taken for the other is seen. */
+const BEGIN = 1_700_000_000_000;
+
 export class FakeClock implements Clock {
-  #now = 1_700_000_000_000;
+  #now = BEGIN;
   #waits: { at: number; resolve: () => void }[] = [];
 
   now(): number {
-    return this.#now;
+    return this.#now - BEGIN;
   }
 
   unix(): number {

@@ -81,11 +81,11 @@ test("the watch looks at a vnode when a link of it changes", async () => {
   const clock = new FakeClock();
   const stop = new AbortController();
   const looked: string[] = [];
-  const base = clock.now();
+  const base = clock.unix();
   const at = (offset: number): Partial<LinkSpec> => ({
     flap: { ...SCHEDULE, offsetMs: (base + offset) % 12_000 },
   });
-  const flaps = new Flaps(clock, stop.signal, (vnode) => looked.push(`${vnode} ${clock.now() - base}`));
+  const flaps = new Flaps(clock, stop.signal, (vnode) => looked.push(`${vnode} ${clock.unix() - base}`));
   flaps.keep("none", spec({}));
   flaps.keep("left", spec(at(0)));
   flaps.keep("right", spec(at(1000), at(4000)));

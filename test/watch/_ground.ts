@@ -251,7 +251,7 @@ export class Ground {
 
   /** Each moment is another millisecond, so that what follows is later. */
   #tick(): number {
-    return this.#ms = Math.max(this.clock.now(), this.#ms + 1);
+    return this.#ms = Math.max(this.clock.unix(), this.#ms + 1);
   }
 
   #time(): string {

@@ -151,7 +151,7 @@ test("the end of a container that was replaced says nothing of the one that took
       action: "die",
       id,
       attributes: { "berth.vnode": "n1", exitCode: "0" },
-      timeNano: `${ground.clock.now()}999999`,
+      timeNano: `${ground.clock.unix()}999999`,
     });
     ground.die("n1", { exitCode: 129 });
     await ground.converges("rebooted");
