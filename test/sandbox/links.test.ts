@@ -91,7 +91,12 @@ async function others(box: Sandbox, vnode: string, link: string): Promise<string
       [ $one = ${vnode} ] || nsenter -t $pid -n sh -c 'ip -o addr; ip route; ip -6 route'
     done
     docker exec right cat /etc/hosts | grep -v 'left'
-  `).then((text) => text.replace(/counter packets \d+ bytes \d+|(_timer|fdb_n_learned) +[0-9.]+/g, "$1"));
+  `).then((text) =>
+    text.replaceAll(" tentative", "").replace(
+      /counter packets \d+ bytes \d+|(_timer|fdb_n_learned) +[0-9.]+/g,
+      "$1",
+    )
+  );
 }
 
 /** Gives left another spec, live, and holds all else against what it was; answers with what is told of the change. */
