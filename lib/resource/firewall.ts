@@ -64,8 +64,8 @@ export function firewallTables(facts: FirewallFacts): readonly NftTable[] {
  * A registered port speaks IPv4 and ARP with its own MAC and address, nothing else, and hears nobody but
  * registered ports and the host; with a device of the machine in the bridge, that, too. What comes in by the device
  * is never dropped on its way to the host. Between vnodes only what is addressed to a port's own MAC and address
- * passes, and ARP: who may speak to whom is judged by addresses, which broadcast and multicast do not have. Where rules can name the bridge (CONFIG_NFT_BRIDGE_META), a port that is
- * not registered says and hears nothing at all. Elsewhere it is known by what it says: nothing with a control
+ * passes, and ARP: who may speak to whom is judged by addresses, which broadcast and multicast do not have. Where
+ * rules can name the bridge (CONFIG_NFT_BRIDGE_META), a port that is not registered says and hears nothing at all. Elsewhere it is known by what it says: nothing with a control
  * address passes a container's port (Docker names them veth…) unless that port is registered; and IPv6 is taken
  * through the inet tables (the bridge's own nf_call_ip6tables), which do know the bridge. What is left there: two
  * that are not registered can talk to each other by forged IPv4 addresses from elsewhere.

@@ -1,5 +1,6 @@
 // Runs steps: one process per tool and phase, whatever their number. Order: devices go home; clear what is stale;
-// what rules are to let pass or guard; host links; what rules let pass no more; sysctls, addresses and routes inside, and shaping.
+// what rules are to let pass or guard; host links; what rules let pass no more; sysctls, addresses and routes inside,
+// and shaping.
 import { ipBatch, nftBatch, tcBatch } from "../host/batch.ts";
 import type { Command, Host } from "../host/types.ts";
 import { BerthError } from "../log/error.ts";

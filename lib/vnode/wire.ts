@@ -119,8 +119,8 @@ async function ownSteps(
 }
 
 /**
- * Runs steps. What they give back to the host is made what it was, or handed in elsewhere, by a second look. And so where
- * they fail with a device among them: udev gives one that came back its name at any moment.
+ * Runs steps. What they give back to the host is made what it was, or handed in elsewhere, by a second look. So is
+ * it where they fail with a device among them: udev gives one that came back its name at any moment.
  */
 async function runSteps(
   host: Host,
