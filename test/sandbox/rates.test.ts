@@ -139,6 +139,10 @@ async function measured(
   }
 }
 
+/** The one link, given these words and nothing else. */
+const reshape = (box: Sandbox, ...words: string[]) =>
+  berth(box, "vnode", "shape", "left", "eth1", "--reset", ...words);
+
 test("rates are within 1 % of what was asked for, from 64 kbit/s to 1 Gbit/s, each way", async () => {
   const box = await openVhost("20.10", SPEC);
   try {
@@ -152,16 +156,7 @@ test("rates are within 1 % of what was asked for, from 64 kbit/s to 1 Gbit/s, ea
     const off: string[] = [];
     for (const [text, bps, kind] of RATES) {
       for (const [way, where] of Object.entries(ways)) {
-        await berth(
-          box,
-          "vnode",
-          "shape",
-          "left",
-          "eth1",
-          "--reset",
-          `${way}.rate=${text}`,
-          ...deep(way, kind),
-        );
+        await reshape(box, `${way}.rate=${text}`, ...deep(way, kind));
         const stop = await flood(box, where, kind, bps, ++port);
         const found = await measured(box, where, bps).finally(stop);
         const line = `${text} ${way}: ${
@@ -182,16 +177,7 @@ test("berth verify measures the same, and blames no rate that is right", async (
   try {
     const off: string[] = [];
     for (const [text, bps] of RATES.filter(([, bps]) => LONG || bps <= SURE_BPS)) {
-      await berth(
-        box,
-        "vnode",
-        "shape",
-        "left",
-        "eth1",
-        "--reset",
-        `egress.rate=${text}`,
-        `ingress.rate=${text}`,
-      );
+      await reshape(box, `egress.rate=${text}`, `ingress.rate=${text}`);
       const said = await box.run(["berth", "verify", "--only", "rate", "--json"], { timeoutMs: 300_000 });
       const { findings } = JSON.parse(said.stdout) as Verdicts;
       assert.is(findings.length, 2, said.stdout + said.stderr);
